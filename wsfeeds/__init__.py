@@ -1,0 +1,83 @@
+"""Stream and record venue WebSocket feeds, crypto and sports betting.
+
+>>> async with wsfeeds.stream("cryptomus", ["BTC_USDT"], channels=["trade"]) as events:
+...     async for event in events:
+...         print(event.symbol, event.price)
+
+`stream` subscribes, the event types are in `wsfeeds.events`, the errors in `wsfeeds.errors`. Names
+are imported when they are first used, so that the command line starts fast.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from wsfeeds._version import __version__
+
+if TYPE_CHECKING:
+    from wsfeeds.app import EventStream, stream
+    from wsfeeds.events import (
+        Action,
+        AnyEvent,
+        Balance,
+        Bbo,
+        Bet,
+        BetResult,
+        Book,
+        ErrorEvent,
+        Event,
+        FeedStatus,
+        Fill,
+        Gap,
+        Heartbeat,
+        Incident,
+        LastPrice,
+        Malformed,
+        Order,
+        Quote,
+        SessionEvent,
+        SettingsEvent,
+        Statistics,
+        Ticker,
+        Trade,
+        Unknown,
+    )
+
+_HOMES = {"stream": "wsfeeds.app", "EventStream": "wsfeeds.app"}
+
+__all__ = [
+    "Action",
+    "AnyEvent",
+    "Balance",
+    "Bbo",
+    "Bet",
+    "BetResult",
+    "Book",
+    "ErrorEvent",
+    "Event",
+    "EventStream",
+    "FeedStatus",
+    "Fill",
+    "Gap",
+    "Heartbeat",
+    "Incident",
+    "LastPrice",
+    "Malformed",
+    "Order",
+    "Quote",
+    "SessionEvent",
+    "SettingsEvent",
+    "Statistics",
+    "Ticker",
+    "Trade",
+    "Unknown",
+    "__version__",
+    "stream",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'wsfeeds' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES.get(name, "wsfeeds.events")), name)

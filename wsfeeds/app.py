@@ -1,0 +1,216 @@
+"""The composition root: the only module that knows every layer and puts them together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from wsfeeds import config, connectors
+from wsfeeds.errors import UsageError
+from wsfeeds.events import AnyEvent
+from wsfeeds.outputs.queue import QueueOutput
+from wsfeeds.protocol import Connector, FeedSettings, Wanted
+from wsfeeds.session.feed import FeedRun
+from wsfeeds.session.tap import Tap
+from wsfeeds.stream import Stream
+from wsfeeds.transport.base import Transport
+
+
+@dataclass(kw_only=True)
+class Subscription:
+    """What a user asks of one feed; texts as on the command line."""
+
+    feed: str
+    symbols: Sequence[str] = ()
+    channels: Sequence[str] = ()
+    flags: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    config_file: Path | None = None
+    sim: bool = False
+
+
+def find_channels(connector: type[Connector], names: Iterable[str]) -> tuple[str, ...]:
+    """Return the channels asked for, or the feed's default ones.
+
+    Raises:
+        UsageError: The feed has no such channel; the message names the nearest one.
+    """
+    known = [channel.name for channel in connector.channels]
+    chosen = tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
+    for name in chosen:
+        if name not in known:
+            near = config.nearest(name, known)
+            raise UsageError(f"{connector.name} has no channel {name!r}{near}")
+    return chosen or tuple(channel.name for channel in connector.channels if channel.default)
+
+
+def load_settings(
+    connector: type[Connector],
+    *,
+    flags: Mapping[str, str] | None = None,
+    mapping: Mapping[str, Any] | None = None,
+    config_file: Path | None = None,
+    require: bool = True,
+) -> FeedSettings:
+    """Resolve a feed's settings: mapping, flags, environment, file, defaults.
+
+    Raises:
+        UsageError: A setting is unknown, wrong or missing.
+    """
+    feeds = map(connectors.load, connectors.names())
+    file = config.load_file(config_file, feeds=feeds)
+    return config.resolve(
+        connector, file=file, flags=flags or {}, mapping=mapping or {}, require=require
+    )
+
+
+@contextlib.asynccontextmanager
+async def simulated(wanted: Subscription) -> AsyncIterator[Subscription]:
+    """Serve the feed's simulator if it was asked for, and yield what to subscribe to there."""
+    if not wanted.sim:
+        yield wanted
+        return
+    for key in ("url", "api_url"):
+        if key in wanted.flags:
+            raise UsageError(f"--sim and --{key.replace('_', '-')} exclude each other")
+    from wsfeeds import simulators  # noqa: PLC0415  # no live session pays for it
+
+    connector = connectors.load(wanted.feed)
+    simulator = simulators.create(connector.name)
+    async with simulator.serve() as listening:
+        place = {"url": listening.url, "api_url": listening.api_url, **listening.settings}
+        known = config.fields_of(connector.settings_type)
+        mapping = {key: value for key, value in place.items() if key in known and value}
+        symbols = wanted.symbols
+        if not symbols and connector.needs_symbols:
+            symbols = simulator.demo_symbols
+        yield Subscription(
+            feed=wanted.feed,
+            symbols=symbols,
+            channels=wanted.channels,
+            flags=wanted.flags,
+            settings={**wanted.settings, **mapping},
+            config_file=wanted.config_file,
+        )
+
+
+def open_feed(wanted: Subscription, stream: Stream, *, tap: Tap | None = None) -> FeedRun:
+    """Put together everything for one feed; nothing is opened before `FeedRun.run`.
+
+    Raises:
+        UsageError: The feed, a channel, a symbol or a setting cannot be used.
+    """
+    connector = connectors.load(wanted.feed)
+    channels = find_channels(connector, wanted.channels)
+    settings = load_settings(
+        connector,
+        flags=wanted.flags,
+        mapping=wanted.settings,
+        config_file=wanted.config_file,
+    )
+    symbols = tuple(dict.fromkeys(wanted.symbols))
+    return FeedRun(
+        connector,
+        settings,
+        Wanted(symbols, channels),
+        stream,
+        find_transport(settings),
+        tap=tap,
+    )
+
+
+def find_transport(settings: FeedSettings) -> Transport:
+    """Return the transport that the settings ask for.
+
+    Raises:
+        UsageError: It is not installed, or cannot do what the settings ask for.
+    """
+    from wsfeeds.transport.websocket import WebsocketsTransport  # noqa: PLC0415  # 0.1 s to import
+
+    if settings.transport == "picows":
+        raise UsageError("transport 'picows' is not available in this version")
+    return WebsocketsTransport()
+
+
+class EventStream:
+    """The events of one subscription, for `async for`."""
+
+    def __init__(self, run: FeedRun, queue: QueueOutput, task: asyncio.Task[int]) -> None:
+        """Take events from `queue` while `task` runs."""
+        self._run = run
+        self._queue = queue
+        self._task = task
+
+    def __aiter__(self) -> EventStream:
+        return self
+
+    async def __anext__(self) -> AnyEvent:
+        event = await self._queue.take()
+        if event is not None:
+            return event
+        if self._task.done() and not self._task.cancelled():
+            error = self._task.exception() or self._run.error
+            if error is not None:
+                raise error
+        raise StopAsyncIteration
+
+    def subscribe(self, *symbols: str) -> None:
+        """Add symbols to the running subscription.
+
+        Raises:
+            UsageError: A symbol cannot be used; nothing has changed.
+        """
+        self._run.subscribe(symbols)
+
+    def unsubscribe(self, *symbols: str) -> None:
+        """Remove symbols from the running subscription.
+
+        Raises:
+            UsageError: A symbol is not subscribed.
+        """
+        self._run.unsubscribe(symbols)
+
+
+@contextlib.asynccontextmanager
+async def stream(
+    feed: str,
+    symbols: Sequence[str] = (),
+    *,
+    channels: Sequence[str] = (),
+    settings: Mapping[str, Any] | None = None,
+    sim: bool = False,
+    heartbeats: bool = False,
+) -> AsyncIterator[EventStream]:
+    """Subscribe to a feed and yield its events, session facts included.
+
+    Args:
+        feed: The feed's name.
+        symbols: What to subscribe to, as on the command line.
+        channels: Channel names; none means the feed's default ones.
+        settings: Settings by name; they win over environment and settings file.
+        sim: Whether to talk to the embedded simulator instead of the venue.
+        heartbeats: Whether heartbeat events are yielded too.
+
+    Raises:
+        UsageError: Something asked for cannot be used; nothing was opened.
+        WsfeedsError: From the iteration, when the subscription ends for good.
+    """
+    asked = Subscription(
+        feed=feed, symbols=symbols, channels=channels, settings=settings or {}, sim=sim
+    )
+    async with simulated(asked) as wanted:
+        joint = Stream((), heartbeats=heartbeats)
+        queue = QueueOutput(joint.gate)
+        joint.outputs.append(queue)
+        run = open_feed(wanted, joint)
+        task = asyncio.create_task(run.run())
+        task.add_done_callback(lambda _: queue.end())
+        try:
+            yield EventStream(run, queue, task)
+        finally:
+            run.stop("closed")
+            await asyncio.gather(task, return_exceptions=True)
