@@ -1,0 +1,609 @@
+"""The Cryptomus exchange socket: spot market data and the account's own orders, deals, balances.
+
+Protocol facts are from docs/protocols/cryptomus.md; sections are named where they are used.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from typing import ClassVar, cast
+from urllib.parse import quote
+
+import msgspec
+import orjson
+from msgspec import UNSET, Raw
+
+from wsfeeds import protocol
+from wsfeeds.books import OrderBook, Top, same_top
+from wsfeeds.connectors import _cryptomus_frames as wire
+from wsfeeds.connectors import _cryptomus_rest as rest
+from wsfeeds.errors import UsageError
+from wsfeeds.events import Bbo, Book, ErrorEvent, Event, Level, Levels, Unknown
+from wsfeeds.protocol import (
+    Ack,
+    Chain,
+    Channel,
+    Duration,
+    Endpoint,
+    Exchange,
+    FeedSettings,
+    Incoming,
+    Keepalive,
+    Pong,
+    Request,
+    Resync,
+    Skipped,
+    Socket,
+    Wanted,
+    exact_json,
+)
+from wsfeeds.secrets import MASK, Secret
+
+_DEFAULT_URL = "wss://api-ws.cryptomus.com/ws"
+_MARKET = re.compile(r"[A-Za-z0-9]+_[A-Za-z0-9]+").fullmatch
+_DEPTH = re.compile(r"([A-Za-z0-9]+_[A-Za-z0-9]+)(?::([0-9]{1,3}))?").fullmatch
+_CURRENCY = re.compile(r"[A-Za-z0-9]+").fullmatch
+_ALL = "all"
+_SNAPSHOT_DEADLINE = 10.0
+_SNAPSHOT_PATIENCE = 300.0
+_LEVELS = msgspec.json.Decoder(list[Level])
+_METHOD = re.compile(r"([a-z0-9]+)_(update|subscribe|unsubscribe)").fullmatch
+
+BookKey = tuple[str, int | None]
+
+
+class CryptomusSettings(FeedSettings, frozen=True, kw_only=True):
+    """The settings of this feed (contract, section 5)."""
+
+    url: str | None = _DEFAULT_URL
+    api_url: str | None = None
+    user_id: str | None = None
+    api_key: Secret | None = None
+    ping_interval: Duration = 45.0
+
+
+class Connector(protocol.Connector):
+    """One connection to the exchange's public and private channels."""
+
+    name: ClassVar[str] = "cryptomus"
+    title: ClassVar[str] = "Cryptomus exchange"
+    symbol_help: ClassVar[str] = (
+        "a market such as BTC_USDT, BTC_USDT:1 for depth scale 1, all, or for balance a currency"
+    )
+    channels: ClassVar[tuple[Channel, ...]] = (
+        Channel("trade", default=True, summary="every trade"),
+        Channel("ticker", default=True, summary="24 h statistics"),
+        Channel("lastprice", default=True, summary="price of the latest trade"),
+        Channel("depth", default=True, summary="order book: full reloads and changes"),
+        Channel("bbo", summary="best bid and offer, derived from depth"),
+        Channel("order", private=True, summary="the account's orders"),
+        Channel("balance", private=True, summary="the account's wallets"),
+        Channel("deal", private=True, summary="the account's executions"),
+    )
+    settings_type: ClassVar[type[FeedSettings]] = CryptomusSettings
+    required: ClassVar[tuple[str, ...]] = ("user_id", "api_key")
+    single_use_token: ClassVar[bool] = True
+
+    settings: CryptomusSettings
+
+    def __init__(
+        self,
+        socket: Socket,
+        settings: FeedSettings,
+        *,
+        previous: protocol.Connector | None = None,
+        overlaps: bool = False,
+    ) -> None:
+        """Start with nothing subscribed, no book synced and no market list."""
+        super().__init__(socket, settings, previous=previous, overlaps=overlaps)
+        self._markets: list[str] | None = None
+        self._next_id = 1
+        self._pending: dict[str, tuple[str, str, frozenset[str]]] = {}
+        self._asked = {
+            channel: frozenset(names) for channel, names in self._names(socket.wanted).items()
+        }
+        self._keeps_books = "bbo" in socket.wanted.channels
+        self._shows_books = "depth" in socket.wanted.channels
+        self._books: dict[BookKey, OrderBook] = {}
+        self._tops: dict[BookKey, Top] = {}
+        self._synced: set[BookKey] = set()
+        self._snapshot_wait = _SNAPSHOT_DEADLINE
+        self._snapshot_due: float | None = None
+        self._acked_depth = False
+        self._acked_codes = 0
+
+    # --- what can be asked for
+
+    @classmethod
+    def check(cls, wanted: Wanted, settings: FeedSettings) -> None:
+        """Refuse symbols that no chosen channel can take, and channels left without one."""
+        super().check(wanted, settings)
+        used: set[str] = set()
+        for channel in wanted.channels:
+            takes = [symbol for symbol in wanted.symbols if _wire_name(channel, symbol)]
+            used.update(takes)
+            if not takes:
+                raise UsageError(f"channel {channel!r} needs {_needs(channel)}")
+        for symbol in wanted.symbols:
+            if symbol not in used:
+                raise UsageError(
+                    f"malformed symbol {symbol!r} for {', '.join(wanted.channels)}: "
+                    f"{cls.symbol_help}"
+                )
+
+    def _names(self, wanted: Wanted) -> dict[str, dict[str, tuple[str, ...]]]:
+        """Return per channel of the wire the venue's names and the symbols typed for each."""
+        result: dict[str, dict[str, tuple[str, ...]]] = {}
+        for channel in wanted.channels:
+            on_wire = "depth" if channel == "bbo" else channel
+            names = result.setdefault(on_wire, {})
+            for symbol in wanted.symbols:
+                name = _wire_name(channel, symbol)
+                if name is not None and symbol not in names.get(name, ()):
+                    names[name] = (*names.get(name, ()), symbol)
+        return {channel: self._expanded(channel, names) for channel, names in result.items()}
+
+    def _expanded(
+        self, channel: str, names: dict[str, tuple[str, ...]]
+    ) -> dict[str, tuple[str, ...]]:
+        if _ALL not in names:
+            return names
+        if channel != "depth":
+            # Mixing `all` with names is undocumented (section 5): `all` speaks for them.
+            typed = tuple(dict.fromkeys(symbol for group in names.values() for symbol in group))
+            return {_ALL: typed}
+        if self._markets is None:
+            return names
+        # Which scales depth `all` delivers is unknown (section 6.2): every market, scale 0.
+        rest_of_names = {name: typed for name, typed in names.items() if name != _ALL}
+        return {f"{market}:0": names[_ALL] for market in self._markets} | rest_of_names
+
+    # --- before the connection
+
+    @classmethod
+    def authorize(cls, settings: FeedSettings) -> Exchange:
+        """Fetch the one-time token (section 2)."""
+        assert isinstance(settings, CryptomusSettings)
+        assert settings.user_id is not None
+        assert settings.api_key is not None
+        return rest.fetch_token(settings.api_url, settings.user_id, sign(settings.api_key, b""))
+
+    def prepare(self) -> Exchange | None:
+        """Fetch the market list where `all` has to be spelled out."""
+        spelled_out = {"depth", "bbo"} & set(self.socket.wanted.channels)
+        if _ALL not in self.socket.wanted.symbols or not spelled_out or self._markets is not None:
+            return None
+        return self._learn_markets()
+
+    def _learn_markets(self) -> Exchange:
+        markets = yield from rest.fetch_markets(self.settings.api_url)
+        self._markets = [market["symbol"] for market in markets]
+
+    def endpoint(self, token: str | None) -> Endpoint:
+        """Return the socket's URL with the token in its query (section 1)."""
+        base = self.settings.url or _DEFAULT_URL
+        mark = "&" if "?" in base else "?"
+        return Endpoint(
+            urls=(f"{base}{mark}token={quote(token or '', safe='')}",),
+            shown=(f"{base}{mark}token={MASK}",),
+            carries_secret=True,
+        )
+
+    def closed(self, code: int, reason: str) -> protocol.Control | None:
+        """Read a policy close before any ack as a refused token (section 10, row 7)."""
+        if code == 1008 and not self._acked_codes:
+            return protocol.Refused(message=f"the venue closed with 1008 {reason}".rstrip())
+        return None
+
+    # --- the conversation
+
+    def opening(self) -> list[Chain]:
+        """Subscribe to every channel, each with its full list in one request (section 5)."""
+        return [
+            (self._subscribe(channel, names),)
+            for channel, names in self._names(self.socket.wanted).items()
+            if names
+        ]
+
+    def change(self, wanted: Wanted) -> list[Chain]:
+        """Change the lists of the channels so that every reading of section 5 gives the same."""
+        before = self._names(self.socket.wanted)
+        self.socket = Socket(wanted, self.socket.key)
+        after = self._names(wanted)
+        chains: list[Chain] = []
+        for channel in {**before, **after}:
+            old, new = before.get(channel, {}), after.get(channel, {})
+            gone = {name: typed for name, typed in old.items() if name not in new}
+            if set(new) - set(old):
+                chains.append((*self._reset(channel, old), self._subscribe(channel, new)))
+            elif gone:
+                chains.append((self._request("unsubscribe", channel, gone),))
+        return chains
+
+    def pause(self) -> list[Chain] | None:
+        """Unsubscribe everything; the venue has no pause of its own."""
+        names = self._names(self.socket.wanted)
+        return [self._reset(channel, names[channel]) for channel in names if names[channel]]
+
+    def resume(self) -> list[Chain]:
+        """Subscribe again."""
+        return self.opening()
+
+    def resync(self, channel: str) -> list[Chain]:
+        """Unsubscribe the channel and subscribe its full list again."""
+        names = self._names(self.socket.wanted).get(channel, {})
+        return [(*self._reset(channel, names), self._subscribe(channel, names))] if names else []
+
+    def validate(self, refused: Request) -> Exchange | None:
+        """Look up which names of a refused list exist: markets, and scales where not 0."""
+        if len(refused.names) < 2 or refused.channel is None:
+            return None
+        return rest.existing(self.settings.api_url, refused.channel, list(refused.names))
+
+    def retry_refused(self, refused: Request, valid: Sequence[str]) -> list[Chain]:
+        """Reset the channel, whose state a refusal leaves unknown, and ask for the valid rest."""
+        channel = refused.channel or ""
+        names = {name: refused.names[name] for name in valid}
+        if not names or len(names) == len(refused.names):
+            return []
+        return [(*self._reset(channel, refused.names), self._subscribe(channel, names))]
+
+    def keepalive(self) -> Keepalive | None:
+        """Ping as a JSON request; nothing else counts as activity (section 3)."""
+        return Keepalive(every=self.settings.ping_interval)
+
+    def ping(self) -> str:
+        """Return G02; id 0 is kept for pings (section 4)."""
+        return '{"id":0,"method":"ping","params":[]}'
+
+    def _subscribe(self, channel: str, names: dict[str, tuple[str, ...]]) -> Request:
+        return self._request("subscribe", channel, names)
+
+    def _reset(self, channel: str, names: dict[str, tuple[str, ...]]) -> Chain:
+        return (self._request("unsubscribe", channel, names, params=[_ALL]),) if names else ()
+
+    def _request(
+        self,
+        action: str,
+        channel: str,
+        names: dict[str, tuple[str, ...]],
+        *,
+        params: list[str] | None = None,
+    ) -> Request:
+        key = self._next_id
+        self._next_id += 1
+        frame = {
+            "id": key,
+            "method": f"{channel}_{action}",
+            "params": list(names) if params is None else params,
+        }
+        return Request(
+            frame=orjson.dumps(frame).decode(),
+            key=str(key),
+            action="subscribe" if action == "subscribe" else "unsubscribe",
+            channel=channel,
+            names=names,
+        )
+
+    # --- the state that follows from what is sent and answered
+
+    def sent(self, frame: str) -> None:
+        """Follow our own requests: what is asked for, and which books a subscribe empties."""
+        request = orjson.loads(frame)
+        match = _METHOD(request["method"])
+        if match is None:
+            return
+        channel, action = match[1], match[2]
+        names = frozenset(request["params"])
+        self._pending[str(request["id"])] = (action, channel, names)
+        if action == "subscribe":
+            self._asked[channel] = self._asked.get(channel, frozenset()) | names
+            if channel == "depth":
+                self._unsync()
+
+    def _settle(self, ack: Ack) -> None:
+        """Take over the set of symbols that an answered request leaves."""
+        pending = self._pending.pop(ack.key or "", None) or self._pending_like(ack)
+        if pending is None:
+            return
+        action, channel, names = pending
+        if not ack.ok:
+            if channel == "depth":
+                self._unsync()
+            return
+        if action == "subscribe":
+            self._asked[channel] = names
+        else:
+            left = self._asked.get(channel, frozenset())
+            self._asked[channel] = frozenset() if _ALL in names or not names else left - names
+        if channel == "depth":
+            self._acked_depth = action == "subscribe"
+            self._snapshot_due = None
+            if action == "unsubscribe" and _ALL in names:
+                self._unsync()
+
+    def _pending_like(self, ack: Ack) -> tuple[str, str, frozenset[str]] | None:
+        for key, pending in self._pending.items():
+            if ack.action is None or pending[:2] == (ack.action, ack.channel):
+                return self._pending.pop(key)
+        return None
+
+    def _unsync(self) -> None:
+        self._synced.clear()
+        self._books.clear()
+        self._tops.clear()
+
+    def wake(self, now: float) -> Sequence[Incoming | Request]:
+        """Ask again for books whose full reload did not come within 10 s of the ack."""
+        if not self._acked_depth:
+            self.wake_at = None
+            return ()
+        if self._snapshot_due is None:
+            self._snapshot_due = now + self._snapshot_wait
+        if now < self._snapshot_due:
+            self.wake_at = self._snapshot_due
+            return ()
+        self.wake_at = None
+        self._acked_depth = False
+        # A market that never sends one must not disturb the others for ever.
+        self._snapshot_wait = min(2 * self._snapshot_wait, _SNAPSHOT_PATIENCE)
+        missing = sorted({market for market, _ in self._expected() - self._synced})
+        return [Resync(channel="depth", symbol=name, reason="no_snapshot") for name in missing]
+
+    def _expected(self) -> set[BookKey]:
+        names = self._asked.get("depth", frozenset()) - {_ALL}
+        return {(market, int(scale)) for market, _, scale in (n.partition(":") for n in names)}
+
+    # --- frames
+
+    def parse(self, frame: bytes) -> Sequence[Incoming]:
+        """Read the updates that come in masses."""
+        message = wire.decode_fast(frame)
+        data = message.data
+        if isinstance(data, wire.FastDepth):
+            if not (0 <= data.scale_index < 1000):
+                raise msgspec.ValidationError("scale_index is out of range")
+            return self._depth(
+                data.symbol,
+                data.scale_index,
+                wire.micros(data.timestamp),
+                data.full_reload,
+                wire.read_levels(data.bids),
+                wire.read_levels(data.asks),
+            )
+        if isinstance(data, wire.FastTrades):
+            if not self._wants("trade", data.symbol):
+                return _NOT_ASKED
+            return wire.read_trades(data) or _EMPTY
+        if isinstance(data, wire.FastTicker):
+            return (wire.read_ticker(data),) if self._wants("ticker", data.symbol) else _NOT_ASKED
+        if not self._wants("lastprice", data.symbol):
+            return _NOT_ASKED
+        return (wire.read_last_price(data),)
+
+    def _wants(self, channel: str, name: str | None) -> bool:
+        asked = self._asked.get(channel)
+        return asked is not None and (name in asked or _ALL in asked)
+
+    def parse_other(self, frame: bytes) -> Sequence[Incoming]:
+        """Route any frame in the order of section 4."""
+        if frame.lstrip()[:1] != b"{":
+            return (self._unknown(frame, None),)
+        envelope = msgspec.json.decode(frame, type=wire.Envelope)
+        method = _text(envelope.method)
+        failed = _present(envelope.error) or _present(envelope.code)
+        if failed:
+            return self._failure(envelope, method)
+        match = _METHOD(method)
+        if match is not None and match[2] == "update":
+            return self._update(frame, match[1], envelope.data)
+        if method == "pong":
+            return (Pong(),)
+        status = _status(envelope.data)
+        if status is not None:
+            key = _key(envelope.id)
+            ack = self._ack(key, method, ok=status == "success", message=status)
+            return (ack,)
+        return (self._unknown(frame, match and match[1]),)
+
+    def _ack(
+        self, key: str | None, method: str, *, ok: bool, code: int | str | None = None, message: str
+    ) -> Ack:
+        match = _METHOD(method)
+        channel, action = (match[1], match[2]) if match else (None, None)
+        ack = Ack(key=key, action=action, channel=channel, ok=ok, code=code, message=message)
+        self._acked_codes += 1
+        self._settle(ack)
+        return ack
+
+    def _failure(self, envelope: wire.Envelope, method: str) -> Sequence[Incoming]:
+        parts = _error_parts(envelope.error)
+        code = parts.get("code", _scalar(envelope.code))
+        message = str(parts.get("message") or _scalar(envelope.message) or "error")
+        key = _key(envelope.id)
+        known = key in self._pending or (_METHOD(method) is not None and "_update" not in method)
+        if known:
+            return (self._ack(key, method, ok=False, code=code, message=message),)
+        return (ErrorEvent(feed=self.name, code=code, message=message),)
+
+    def _update(
+        self, frame: bytes, channel: str, data: Raw | msgspec.UnsetType
+    ) -> Sequence[Incoming]:
+        if not any(channel == known.name for known in self.channels) or channel == "bbo":
+            return (self._unknown(frame, channel),)
+        if data is UNSET or bytes(data) in {b"[]", b"null", b"{}"}:
+            return _EMPTY
+        update = wire.read_update(channel, data)
+        if isinstance(update, wire.SlowDepth):
+            return self._slow_depth(update)
+        if any(not self._wants(channel, event.symbol) for event in update):
+            return _NOT_ASKED
+        return update or _EMPTY
+
+    def _slow_depth(self, data: wire.SlowDepth) -> Sequence[Incoming]:
+        nothing = Raw(b"[]")
+        scale = wire.integer(data.scale_index)
+        return self._depth(
+            data.symbol,
+            0 if data.scale_index is None else scale,
+            wire.time_of(data.timestamp),
+            data.full_reload,
+            wire.read_levels(data.bids or nothing),
+            wire.read_levels(data.asks or nothing),
+        )
+
+    def _depth(
+        self,
+        symbol: str,
+        scale: int | None,
+        time: int | None,
+        snapshot: bool,
+        bids: Levels,
+        asks: Levels,
+    ) -> Sequence[Incoming]:
+        if not self._wants("depth", f"{symbol}:{scale}"):
+            return _NOT_ASKED
+        if not snapshot and bids == _NO_LEVELS == asks:
+            return _EMPTY
+        key = (symbol, scale)
+        crossed = False
+        result: list[Incoming] = []
+        if snapshot:
+            self._synced.add(key)
+        if self._keeps_books and key in self._synced:
+            crossed = self._apply(key, snapshot, bids, asks)
+        if crossed:
+            self._forget(key)
+        if self._shows_books:
+            result.append(
+                Book(
+                    feed=self.name,
+                    channel="depth",
+                    symbol=symbol,
+                    ts=time,
+                    snapshot=snapshot,
+                    synced=key in self._synced,
+                    scale_index=scale,
+                    bids=bids,
+                    asks=asks,
+                )
+            )
+        if crossed:
+            result.append(Resync(channel="depth", symbol=symbol, reason="crossed_book"))
+        elif self._keeps_books:
+            result.extend(self._top(key, time))
+        return result or _UNCHANGED
+
+    def _apply(self, key: BookKey, snapshot: bool, bids: Levels, asks: Levels) -> bool:
+        """Apply an update to the kept book and tell whether that crossed it."""
+        book = self._books.get(key)
+        if book is None:
+            book = self._books[key] = OrderBook()
+        change = book.load if snapshot else book.apply
+        change(_LEVELS.decode(bids), _LEVELS.decode(asks))  # type: ignore[arg-type]
+        return book.crossed()
+
+    def _forget(self, key: BookKey) -> None:
+        self._synced.discard(key)
+        self._books.pop(key, None)
+        self._tops.pop(key, None)
+
+    def _top(self, key: BookKey, time: int | None) -> Iterable[Event]:
+        book = self._books.get(key)
+        if book is None:
+            return ()
+        top = book.top()
+        if same_top(self._tops.get(key), top):
+            return ()
+        self._tops[key] = top
+        event = Bbo(
+            feed=self.name,
+            channel="bbo",
+            symbol=key[0],
+            ts=time,
+            bid_price=top[0],
+            bid_quantity=top[1],
+            ask_price=top[2],
+            ask_quantity=top[3],
+            scale_index=key[1],
+        )
+        return (event,)
+
+    def _unknown(self, frame: bytes, channel: str | None) -> Unknown:
+        return Unknown(feed=self.name, channel=channel or "session", data=exact_json(frame))
+
+
+_NO_LEVELS = cast("Levels", Raw(b"[]"))
+_NOT_ASKED = (Skipped(reason="not asked for"),)
+_EMPTY = (Skipped(reason="empty updates"),)
+_UNCHANGED = (Skipped(reason="unchanged top of book"),)
+
+
+def sign(api_key: Secret, body: bytes) -> str:
+    """Return `md5(base64(body) + key)` in lower-case hex (section 2)."""
+    text = base64.b64encode(body).decode() + api_key.reveal()
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def _wire_name(channel: str, symbol: str) -> str | None:
+    """Return what a channel calls a symbol, None where it cannot take it."""
+    if symbol == _ALL:
+        return _ALL
+    if channel == "balance":
+        return symbol if _CURRENCY(symbol) else None
+    match = _DEPTH(symbol)
+    if match is None:
+        return None
+    if channel in {"depth", "bbo"}:
+        return f"{match[1]}:{int(match[2] or 0)}"
+    return match[1]
+
+
+def _needs(channel: str) -> str:
+    if channel == "balance":
+        return "a currency such as BTC, or all"
+    return "a market such as BTC_USDT, or all"
+
+
+def _present(part: Raw | msgspec.UnsetType) -> bool:
+    return part is not UNSET and bytes(part) != b"null"
+
+
+def _text(part: Raw | msgspec.UnsetType) -> str:
+    value = _scalar(part)
+    return value if isinstance(value, str) else ""
+
+
+def _scalar(part: Raw | msgspec.UnsetType) -> int | str | None:
+    value = None if part is UNSET else msgspec.json.decode(part)
+    if isinstance(value, (int, str)) and not isinstance(value, bool):
+        return value
+    return None
+
+
+def _key(part: Raw | msgspec.UnsetType) -> str | None:
+    """Return an id as text: ids are compared as strings (section 8, row 2)."""
+    value = _scalar(part)
+    return None if value is None else str(value)
+
+
+def _status(part: Raw | msgspec.UnsetType) -> str | None:
+    if part is UNSET or bytes(part)[:1] != b"{":
+        return None
+    value = msgspec.json.decode(part).get("status")
+    return value if isinstance(value, str) else None
+
+
+def _error_parts(error: Raw | msgspec.UnsetType) -> dict[str, int | str]:
+    """Return code and message of an error in whatever form it came."""
+    value = None if error is UNSET else msgspec.json.decode(error)
+    if isinstance(value, dict):
+        return {
+            key: value[key]
+            for key in ("code", "message")
+            if isinstance(value.get(key), (int, str)) and not isinstance(value.get(key), bool)
+        }
+    return {"message": str(value)} if value is not None else {}
