@@ -1,0 +1,1 @@
+"""One supervised connection after another: connect, subscribe, keep alive, reconnect."""

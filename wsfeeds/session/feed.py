@@ -1,0 +1,193 @@
+"""All the sockets of one feed: which are needed, started, changed, and how they end together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from wsfeeds import config
+from wsfeeds.clock import Clock
+from wsfeeds.errors import OutputFailed, ReaderGone, UsageError, WsfeedsError, gravest
+from wsfeeds.events import ErrorEvent
+from wsfeeds.protocol import Connector, FeedSettings, Socket, Wanted
+from wsfeeds.session.pacing import ConnectBudget
+from wsfeeds.session.supervisor import Session, Shared
+from wsfeeds.session.tap import Tap
+from wsfeeds.stream import Stream
+from wsfeeds.transport.base import Transport
+
+
+class FeedRun:
+    """One subscription to one feed, over as many sockets as it takes."""
+
+    def __init__(
+        self,
+        connector: type[Connector],
+        settings: FeedSettings,
+        wanted: Wanted,
+        stream: Stream,
+        transport: Transport,
+        *,
+        clock: Clock | None = None,
+        tap: Tap | None = None,
+    ) -> None:
+        """Prepare; everything that can be refused without a connection is refused here.
+
+        Raises:
+            UsageError: A symbol, channel or setting cannot be used.
+        """
+        connector.check(wanted, settings)
+        self.connector = connector
+        self.wanted = wanted
+        self.stream = stream
+        self.error: WsfeedsError | None = None
+        self.keep_open = False
+        """Whether to stay when no socket is left, because a command may ask for another."""
+        self._paused = False
+        self._codes: list[int] = []
+        self._sessions: dict[str, tuple[Session, asyncio.Task[None]]] = {}
+        self._group: asyncio.TaskGroup | None = None
+        self._changed = asyncio.Event()
+        for secret in config.secrets_of(settings):
+            stream.redactor.add(secret)
+        self._shared = Shared(
+            connector=connector,
+            settings=settings,
+            stream=stream,
+            clock=clock or Clock(),
+            transport=transport,
+            budget=ConnectBudget(connector.connects_per_second),
+            tap=tap,
+        )
+        self._check_transport(settings)
+
+    def _check_transport(self, settings: FeedSettings) -> None:
+        for socket in self.connector.plan(self.wanted, settings)[:1]:
+            endpoint = self.connector(socket, settings).endpoint(None)
+            secret = endpoint.carries_secret or bool(settings.headers)
+            urls = [*endpoint.urls, getattr(settings, "api_url", None)]
+            for url in filter(None, urls):
+                config.check_transport(
+                    url, carries_secret=secret, allow_insecure=settings.allow_insecure
+                )
+
+    async def run(self) -> int:
+        """Run until every socket has ended and return the gravest exit code.
+
+        Raises:
+            OutputFailed, ReaderGone: Nothing can be written any more.
+        """
+        try:
+            async with asyncio.TaskGroup() as self._group:
+                self._start_sockets()
+                while self._sessions or self.keep_open:
+                    self._changed.clear()
+                    await self._changed.wait()
+        except BaseExceptionGroup as group:
+            raise _first(group) from None
+        return gravest(self._codes)
+
+    def _start_sockets(self) -> None:
+        for socket in self.connector.plan(self.wanted, self._shared.settings):
+            held = self._sessions.get(socket.key)
+            if held is None:
+                self._start(socket)
+            elif held[0].socket.wanted != socket.wanted:
+                held[0].change(socket.wanted)
+
+    def _start(self, socket: Socket) -> None:
+        assert self._group is not None
+        session = Session(self._shared, socket)
+        session.paused = self._paused
+        task = self._group.create_task(self._supervise(session))
+        self._sessions[socket.key] = (session, task)
+
+    async def _supervise(self, session: Session) -> None:
+        try:
+            await session.run()
+            self._codes.append(0)
+        except ReaderGone:
+            raise
+        except WsfeedsError as error:
+            if isinstance(error, OutputFailed):  # no socket can go on
+                raise
+            self._codes.append(error.exit_code)
+            self.keep_open = False
+            if self.error is None or gravest([error.exit_code, self.error.exit_code]) != (
+                self.error.exit_code
+            ):
+                self.error = error
+        finally:
+            held = self._sessions.get(session.socket.key)
+            if held is not None and held[0] is session:
+                del self._sessions[session.socket.key]
+            self._changed.set()
+
+    def stop(self, reason: str) -> None:
+        """End every socket politely; `run` returns soon after."""
+        self.keep_open = False
+        self._changed.set()
+        for session, task in list(self._sessions.values()):
+            session.stop_reason = reason
+            task.cancel()
+
+    # --- commands while it runs
+
+    def subscribe(self, symbols: Iterable[str]) -> None:
+        """Add symbols.
+
+        Raises:
+            UsageError: A symbol cannot be used; nothing has changed.
+        """
+        self._change(tuple(dict.fromkeys((*self.wanted.symbols, *symbols))))
+
+    def unsubscribe(self, symbols: Iterable[str]) -> None:
+        """Remove symbols.
+
+        Raises:
+            UsageError: A symbol is not subscribed, or none would be left.
+        """
+        gone = tuple(symbols)
+        for symbol in gone:
+            if symbol not in self.wanted.symbols:
+                raise UsageError(f"{symbol!r} is not subscribed")
+        self._change(tuple(s for s in self.wanted.symbols if s not in gone))
+
+    def _change(self, symbols: tuple[str, ...]) -> None:
+        wanted = Wanted(symbols, self.wanted.channels)
+        if symbols or self.connector.needs_symbols is False:
+            self.connector.check(wanted, self._shared.settings)
+        before = self.connector.plan(self.wanted, self._shared.settings)
+        self.wanted = wanted
+        after = self.connector.plan(wanted, self._shared.settings) if symbols else []
+        for key in {socket.key for socket in before} - {socket.key for socket in after}:
+            if key in self._sessions:
+                session, task = self._sessions[key]
+                session.stop_reason = "unsubscribed"
+                task.cancel()
+        if symbols:
+            self._start_sockets()
+
+    def pause(self) -> None:
+        """Stop the flow of all sockets."""
+        self._paused = True
+        for session, _ in self._sessions.values():
+            session.pause()
+
+    def resume(self) -> None:
+        """Start it again."""
+        self._paused = False
+        for session, _ in self._sessions.values():
+            session.resume()
+
+    def complain(self, message: str) -> None:
+        """Emit a non-fatal error event (a bad command, say)."""
+        event = ErrorEvent(feed=self.connector.name, message=message)
+        shared = self._shared
+        self.stream.emit_fact(event, shared.clock.now(), shared.connections)
+        self.stream.flush()
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error

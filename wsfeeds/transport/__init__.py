@@ -1,0 +1,1 @@
+"""How bytes come in: one seam (`base`), and what implements it."""
