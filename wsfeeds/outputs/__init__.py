@@ -1,0 +1,1 @@
+"""Where events go: JSONL, recordings, a terminal."""
