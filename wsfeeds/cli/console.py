@@ -1,0 +1,105 @@
+"""The process's surroundings, judged once: streams, terminals, colour, logging, signals."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from wsfeeds.secrets import Redactor
+
+logger = logging.getLogger("wsfeeds")
+
+
+@dataclass
+class Console:
+    """What every command may be told, and what it finds around itself."""
+
+    config_file: str | None = None
+    verbose: int = 0
+    quiet: bool = False
+    log_format: str = "text"
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    redactor: Redactor = field(default_factory=Redactor)
+
+    @property
+    def stdout_is_terminal(self) -> bool:
+        """Whether a person sees stdout and it can be drawn on."""
+        return os.isatty(1) and self.environment.get("TERM") != "dumb"
+
+    @property
+    def colour(self) -> bool:
+        """Whether stdout takes colours: a terminal, unless `NO_COLOR`; always if `FORCE_COLOR`."""
+        if self.environment.get("NO_COLOR"):
+            return False
+        return bool(self.environment.get("FORCE_COLOR")) or self.stdout_is_terminal
+
+    def set_up_logging(self) -> None:
+        """Send our log to stderr: warnings, with `-v` progress too, with `-q` errors only."""
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(
+            _Json(self.redactor) if self.log_format == "json" else _Text(self.redactor)
+        )
+        logger.handlers[:] = [handler]
+        logger.propagate = False
+        level = logging.DEBUG if self.verbose > 1 else logging.INFO
+        logger.setLevel(logging.ERROR if self.quiet else level if self.verbose else logging.WARNING)
+
+    def say(self, text: str) -> None:
+        """Tell a person something on stderr, unless quiet."""
+        if not self.quiet:
+            if self.log_format == "json":
+                logger.log(logging.WARNING, text)
+            else:
+                print(self.redactor(text), file=sys.stderr, flush=True)
+
+
+class _Text(logging.Formatter):
+    def __init__(self, redactor: Redactor) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S")
+        self._redact = redactor
+
+    def format(self, record: logging.LogRecord) -> str:
+        record.levelname = record.levelname.lower()
+        return printable(self._redact(super().format(record)))
+
+
+class _Json(logging.Formatter):
+    def __init__(self, redactor: Redactor) -> None:
+        super().__init__()
+        self._redact = redactor
+
+    def format(self, record: logging.LogRecord) -> str:
+        moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        line = {
+            "time": moment,
+            "level": record.levelname.lower(),
+            "message": self._redact(record.getMessage()),
+        }
+        if record.exc_info:
+            line["exception"] = self._redact(self.formatException(record.exc_info))
+        return json.dumps(line)
+
+
+def printable(text: str) -> str:
+    """Return text without control characters, which a venue could steer the terminal with."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode()
+        for char in text
+    )
+
+
+def on_signals(loop: object, handle: Callable[[int], None]) -> None:
+    """Install `handle` for SIGINT and SIGTERM on the running loop."""
+    import asyncio  # noqa: PLC0415  # `--help` does without
+    import signal  # noqa: PLC0415
+
+    assert isinstance(loop, asyncio.AbstractEventLoop)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, handle, number)

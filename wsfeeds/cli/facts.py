@@ -1,0 +1,52 @@
+"""Session facts as log lines: an outage once when it starts and once when it ends."""
+
+from __future__ import annotations
+
+import logging
+
+from wsfeeds.cli.console import logger
+from wsfeeds.events import ErrorEvent, Event, FeedStatus, Gap, Malformed, SessionEvent, Unknown
+
+
+class FactLog:
+    """Logs what happens to the connections of one run."""
+
+    def __init__(self) -> None:
+        """Start with no outage."""
+        self._out: set[tuple[str, int]] = set()
+        self._failing = False
+
+    def __call__(self, event: Event) -> None:
+        """Log one session fact."""
+        match event:
+            case SessionEvent():
+                self._session(event)
+            case Gap():
+                missed = "" if event.missed is None else f", {event.missed} missed"
+                logger.warning("%s: gap (%s)%s", _who(event), event.reason, missed)
+            case ErrorEvent(fatal=False):
+                logger.warning("%s: %s", _who(event), event.message)
+            case FeedStatus():
+                logger.warning("%s: the venue's feed is %s", _who(event), event.state)
+            case Malformed():
+                logger.warning("%s: malformed frame: %s", _who(event), event.error)
+            case Unknown():
+                logger.info("%s: unknown frame", _who(event))
+
+    def _session(self, event: SessionEvent) -> None:
+        if event.state == "reconnecting":
+            level = logging.INFO if self._failing else logging.WARNING
+            self._failing = True
+            seconds = (event.delay_ms or 0) / 1000
+            message = "%s: %s; trying again in %.1f s"
+            logger.log(level, message, _who(event), event.reason, seconds)
+        elif event.state == "subscribed" and self._failing:
+            self._failing = False
+            logger.warning("%s: connected again", _who(event))
+        else:
+            what = event.reason or ", ".join(event.symbols or ()) or event.url or ""
+            logger.info("%s: %s %s", _who(event), event.state, what)
+
+
+def _who(event: Event) -> str:
+    return f"{event.feed} {event.symbol}" if event.symbol else event.feed

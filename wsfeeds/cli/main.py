@@ -1,0 +1,162 @@
+"""The command `wsfeeds`: its commands, and what becomes an exit code.
+
+Imports are made inside the commands: `--help` needs none of the feeds, sockets or terminals.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import click
+import typer
+
+from wsfeeds._version import __version__
+from wsfeeds.cli import options as opt
+
+app = typer.Typer(
+    name="wsfeeds",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="""Stream and record venue WebSocket feeds, crypto and sports betting.
+
+\b
+  wsfeeds subscribe cryptomus BTC_USDT --sim         watch the embedded simulator
+  wsfeeds subscribe cryptomus BTC_USDT -c trade | jq .price
+  wsfeeds feeds                                      feeds, channels, settings
+
+stdout carries data and nothing else; everything for people goes to stderr.
+Exit codes: 0 ended as asked, 1 fault, 2 usage, 3 credentials refused or logged
+out, 4 no connection, 5 damaged recording, 6 output failed, 130 interrupted.""",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"wsfeeds {__version__}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool, typer.Option("--version", callback=_version, is_eager=True, help="show the version")
+]
+
+
+@app.callback()
+def _root(version: Version = False) -> None:
+    """Take `--version` before any command."""
+
+
+@app.command(no_args_is_help=True)
+def subscribe(
+    feed: Annotated[str, typer.Argument(metavar="FEED", help="see `wsfeeds feeds`")],
+    symbols: Annotated[
+        list[str] | None, typer.Argument(metavar="[SYMBOL]...", help="as the feed names them")
+    ] = None,
+    channel: opt.Channels = None,
+    format_: Annotated[
+        str,
+        typer.Option("-f", "--format", metavar="auto|pretty|jsonl|raw", help="of stdout"),
+    ] = "auto",
+    output: opt.Output = None,
+    count: opt.Count = None,
+    duration: opt.Duration = None,
+    types: opt.Types = None,
+    heartbeats: opt.Heartbeats = False,
+    control: Annotated[
+        bool, typer.Option("--control", help="read commands from stdin: subscribe, pause …")
+    ] = False,
+    sim: opt.Sim = False,
+    url: opt.Url = None,
+    api_url: opt.ApiUrl = None,
+    set_: opt.Set = None,
+    view: Annotated[
+        str | None, typer.Option("--view", metavar="NAME", help="which live view on a terminal")
+    ] = None,
+    no_live: Annotated[bool, typer.Option("--no-live", help="plain lines on a terminal")] = False,
+    max_retries: opt.MaxRetries = None,
+    no_reconnect: opt.NoReconnect = False,
+    config: opt.Config = None,
+    verbose: opt.Verbose = 0,
+    quiet: opt.Quiet = False,
+    log_format: opt.LogFormat = "text",
+    version: Version = False,
+) -> None:
+    """Stream events: a live view on a terminal, JSON lines elsewhere.
+
+    \b
+      wsfeeds subscribe cryptomus BTC_USDT ETH_USDT -c trade,depth -n 1000
+      wsfeeds subscribe cryptomus BTC_USDT --sim | jq -c 'select(.type=="trade")'
+      wsfeeds subscribe cryptomus all -c ticker --types ticker -o tickers.jsonl
+    """
+    from wsfeeds.cli.subscribe import Options
+    from wsfeeds.cli.subscribe import subscribe as run
+
+    console = opt.console_of(config, verbose, quiet, log_format)
+    options = Options(
+        feed=feed,
+        symbols=symbols or (),
+        channels=opt.split(channel),
+        format=format_,
+        output=output,
+        count=count,
+        duration=duration,
+        types=types,
+        heartbeats=heartbeats,
+        control=control,
+        sim=sim,
+        flags=opt.flags_of(set_, url, api_url, max_retries, no_reconnect),
+        view=view,
+        live=not no_live,
+    )
+    raise typer.Exit(run(options, console))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with the contract's code."""
+    sys.exit(_exit_code(arguments))
+
+
+def _exit_code(arguments: list[str] | None) -> int:
+    from wsfeeds.errors import WsfeedsError
+
+    try:
+        code = app(arguments, standalone_mode=False)
+        sys.stdout.flush()
+    except WsfeedsError as error:
+        _say_error(error.message)
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return 130
+    except BrokenPipeError:
+        # Python flushes stdout once more at exit: give it somewhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+    except Exception as error:  # noqa: BLE001  # the outermost layer: a fault of ours, exit 1
+        return _say_fault(error)
+    return code if isinstance(code, int) else 0
+
+
+def _say_error(message: str) -> None:
+    from wsfeeds.cli.console import logger, printable
+
+    if logger.handlers:
+        logger.error("%s", message)
+    else:
+        print(f"wsfeeds: {printable(message)}", file=sys.stderr)
+
+
+def _say_fault(error: Exception) -> int:
+    from wsfeeds.cli.console import logger
+    from wsfeeds.errors import ExitCode
+
+    detail = logger.isEnabledFor(20) and bool(logger.handlers)
+    message = "a fault in wsfeeds itself (%s: %s); please report it, with the output of -v"
+    logger.error(message, type(error).__name__, error, exc_info=error if detail else None)
+    return ExitCode.FAULT

@@ -1,0 +1,92 @@
+"""A run from its first signal handler to its exit code, the same for every streaming command."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+
+from wsfeeds.cli.console import Console, on_signals
+from wsfeeds.errors import ExitCode, OutputFailed, ReaderGone, WsfeedsError
+from wsfeeds.outputs.writers import Writer
+
+_TERMINATE_WITHIN = 5.0
+"""Seconds that SIGTERM leaves a blocked reader (contract, section 2)."""
+
+
+class Running:
+    """Ends a run when asked: by a signal, a duration, a failed output or a reader that went."""
+
+    def __init__(self, console: Console, stop: Callable[[str], None]) -> None:
+        """Call `stop` with a reason, once, to end the run politely."""
+        self._console = console
+        self._stop = stop
+        self._signal: int | None = None
+        self.error: WsfeedsError | None = None
+        self._loop = asyncio.get_running_loop()
+        on_signals(self._loop, self._on_signal)
+
+    def _on_signal(self, number: int) -> None:
+        if self._signal is not None:
+            os._exit(128 + number)
+        self._signal = number
+        if number == signal.SIGINT:
+            self._console.say("stopping; press Ctrl-C again to end at once")
+        self._stop("interrupted" if number == signal.SIGINT else "terminated")
+
+    def stop_after(self, seconds: float | None) -> None:
+        """End the run after that long."""
+        if seconds is not None:
+            self._loop.call_later(seconds, self._stop, "duration")
+
+    def fail(self, error: WsfeedsError) -> None:
+        """End the run because an output cannot go on."""
+        self.error = self.error or error
+        self._stop("output")
+
+    async def finish(self, run: Awaitable[int], writers: Sequence[Writer]) -> int:
+        """Await the run, let the writers write everything, and return the exit code."""
+        code = 0
+        try:
+            code = await run
+        except (OutputFailed, ReaderGone) as error:
+            self.error = self.error or error
+        if self.error is None:
+            await self._drain(writers)
+        if isinstance(self.error, ReaderGone):
+            return self._ended(ExitCode.OK)
+        if self.error is not None:
+            raise self.error
+        return self._ended(code)
+
+    async def _drain(self, writers: Sequence[Writer]) -> None:
+        """Wait for slow readers: for ever, but after SIGTERM for some seconds."""
+        closing = asyncio.create_task(_close(writers))
+        terminated = asyncio.create_task(self._terminated())
+        try:
+            await asyncio.wait({closing, terminated}, return_when=asyncio.FIRST_COMPLETED)
+            if closing.done():
+                closing.result()
+        except WsfeedsError as error:
+            self.error = self.error or error
+        finally:
+            terminated.cancel()
+            closing.cancel()
+
+    async def _terminated(self) -> None:
+        while self._signal != signal.SIGTERM:  # noqa: ASYNC110  # signals come seldom
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(_TERMINATE_WITHIN)
+
+    def _ended(self, code: int) -> int:
+        if self._signal == signal.SIGINT:
+            return ExitCode.INTERRUPTED
+        if self._signal == signal.SIGTERM:
+            return ExitCode.OK
+        return code
+
+
+async def _close(writers: Sequence[Writer]) -> None:
+    for writer in writers:
+        await writer.close()
