@@ -33,8 +33,10 @@ class Subscription:
     sim: bool = False
 
 
-def find_channels(connector: type[Connector], names: Iterable[str]) -> tuple[str, ...]:
-    """Return the channels asked for, or the feed's default ones.
+def find_channels(
+    connector: type[Connector], names: Iterable[str], symbols: Sequence[str]
+) -> tuple[str, ...]:
+    """Return the channels asked for, or those that the feed has for such symbols by default.
 
     Raises:
         UsageError: The feed has no such channel; the message names the nearest one.
@@ -45,7 +47,7 @@ def find_channels(connector: type[Connector], names: Iterable[str]) -> tuple[str
         if name not in known:
             near = config.nearest(name, known)
             raise UsageError(f"{connector.name} has no channel {name!r}{near}")
-    return chosen or tuple(channel.name for channel in connector.channels if channel.default)
+    return chosen or connector.default_channels(symbols)
 
 
 def load_settings(
@@ -105,7 +107,7 @@ def open_feed(wanted: Subscription, stream: Stream, *, tap: Tap | None = None) -
         UsageError: The feed, a channel, a symbol or a setting cannot be used.
     """
     connector = connectors.load(wanted.feed)
-    channels = find_channels(connector, wanted.channels)
+    channels = find_channels(connector, wanted.channels, wanted.symbols)
     settings = load_settings(
         connector,
         flags=wanted.flags,
@@ -134,6 +136,31 @@ def find_transport(settings: FeedSettings) -> Transport:
     if settings.transport == "picows":
         raise UsageError("transport 'picows' is not available in this version")
     return WebsocketsTransport()
+
+
+async def list_markets(wanted: Subscription, *, sport: str | None = None) -> list[dict[str, Any]]:
+    """Return what can be subscribed on a feed, from the venue's own list.
+
+    Raises:
+        UsageError: The feed has no such list, or an argument does not fit.
+        CredentialsRefused, Transient: The list cannot be had.
+    """
+    from wsfeeds.session.rest import converse  # noqa: PLC0415  # httpx takes 0.1 s to import
+
+    async with simulated(wanted) as asked:
+        connector = connectors.load(asked.feed)
+        settings = load_settings(
+            connector,
+            flags=asked.flags,
+            mapping=asked.settings,
+            config_file=asked.config_file,
+            require=False,
+        )
+        exchange = connector.markets(settings, symbols=wanted.symbols, sport=sport)
+        if exchange is None:
+            raise UsageError(f"{connector.name} publishes no list of what can be subscribed")
+        rows: list[dict[str, Any]] = await converse(exchange, settings)
+        return rows
 
 
 class EventStream:

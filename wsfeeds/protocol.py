@@ -305,6 +305,28 @@ class Connector:
     # before the connection
 
     @classmethod
+    def default_channels(cls, symbols: Sequence[str]) -> tuple[str, ...]:
+        """Return the channels for these symbols where nobody chose any.
+
+        Raises:
+            UsageError: A symbol is malformed.
+        """
+        return tuple(channel.name for channel in cls.channels if channel.default)
+
+    @classmethod
+    def markets(
+        cls, settings: FeedSettings, *, symbols: Sequence[str] = (), sport: str | None = None
+    ) -> Exchange | None:
+        """Return the conversation that lists what can be subscribed, if the venue has such a list.
+
+        Its result is a list of dicts that begin with `symbol`; `symbols` and `sport` narrow it.
+
+        Raises:
+            UsageError: What it is narrowed by is missing or does not fit the feed.
+        """
+        return None
+
+    @classmethod
     def check(cls, wanted: Wanted, settings: FeedSettings) -> None:
         """Refuse what cannot be asked for, before anything is opened.
 

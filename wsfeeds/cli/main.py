@@ -115,6 +115,133 @@ def subscribe(
     raise typer.Exit(run(options, console))
 
 
+@app.command()
+def feeds(
+    feed: Annotated[str | None, typer.Argument(metavar="[FEED]")] = None,
+    json: opt.Json = False,
+    config: opt.Config = None,
+    verbose: opt.Verbose = 0,
+    quiet: opt.Quiet = False,
+    log_format: opt.LogFormat = "text",
+    version: Version = False,
+) -> None:
+    """List feeds, channels, settings, and which credentials are set.
+
+    \b
+      wsfeeds feeds
+      wsfeeds feeds cryptomus
+      wsfeeds feeds --json | jq '.[].feed'
+    """
+    from wsfeeds.cli.feeds import collect, show
+
+    found = collect(feed, opt.console_of(config, verbose, quiet, log_format))
+    opt.print_document(found if json else show(found, detailed=feed is not None))
+
+
+@app.command(no_args_is_help=True)
+def markets(
+    feed: Annotated[str, typer.Argument(metavar="FEED")],
+    symbols: Annotated[
+        list[str] | None, typer.Argument(metavar="[SYMBOL]...", help="only these, in detail")
+    ] = None,
+    sport: Annotated[
+        str | None, typer.Option("--sport", metavar="NAME", help="img_fastpath: which sport")
+    ] = None,
+    json: opt.Json = False,
+    sim: opt.Sim = False,
+    api_url: opt.ApiUrl = None,
+    set_: opt.Set = None,
+    config: opt.Config = None,
+    verbose: opt.Verbose = 0,
+    quiet: opt.Quiet = False,
+    log_format: opt.LogFormat = "text",
+    version: Version = False,
+) -> None:
+    """List what can be subscribed, from the venue's own list.
+
+    \b
+      wsfeeds markets cryptomus
+      wsfeeds markets cryptomus BTC_USDT       with its depth scales
+      wsfeeds markets img_fastpath --sport soccer --json
+    """
+    from wsfeeds.cli.markets import fetch, show
+
+    console = opt.console_of(config, verbose, quiet, log_format)
+    flags = opt.flags_of(set_, None, api_url, None, no_reconnect=False)
+    rows = fetch(feed, symbols or (), sport=sport, sim=sim, flags=flags, console=console)
+    opt.print_document(rows if json else show(rows))
+
+
+@app.command()
+def schema(
+    type_: Annotated[str | None, typer.Argument(metavar="[TYPE]")] = None,
+    config: opt.Config = None,
+    verbose: opt.Verbose = 0,
+    quiet: opt.Quiet = False,
+    log_format: opt.LogFormat = "text",
+    version: Version = False,
+) -> None:
+    """Print the JSON Schema of the events, or of what a command prints with --json.
+
+    \b
+      wsfeeds schema            all events
+      wsfeeds schema trade
+      wsfeeds schema feeds
+    """
+    from wsfeeds.cli.schema import schema as find
+
+    opt.console_of(config, verbose, quiet, log_format)
+    opt.print_document(find(type_))
+
+
+@app.command()
+def sim(
+    feed: Annotated[list[str] | None, typer.Argument(metavar="[FEED]...")] = None,
+    host: Annotated[str, typer.Option(metavar="HOST", help="address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(metavar="N", help="first port; 0 takes free ones")] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", help="the same seed, the same frames")] = 1,
+    rate: Annotated[
+        float | None, typer.Option(metavar="N", help="messages a second for each feed")
+    ] = None,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="disconnect=5s, drop=0.01 …; repeat"),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="an option of the simulator; repeat"),
+    ] = None,
+    config: opt.Config = None,
+    verbose: opt.Verbose = 0,
+    quiet: opt.Quiet = False,
+    log_format: opt.LogFormat = "text",
+    version: Version = False,
+) -> None:
+    """Serve simulated venues on loopback; one JSON line a feed says where.
+
+    \b
+      wsfeeds sim cryptomus
+      wsfeeds sim cryptomus --port 4000 --rate 1000 --fault disconnect=5s
+      wsfeeds sim igratech --set style=flat
+    """
+    from wsfeeds.cli.sim import Options, serve
+
+    console = opt.console_of(config, verbose, quiet, log_format)
+    options = Options(
+        feeds=feed or (),
+        host=host,
+        port=port,
+        seed=seed,
+        rate=rate,
+        faults=opt.split(fault),
+        set=set_ or (),
+    )
+    raise typer.Exit(serve(options, console))
+
+
+# commands
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with the contract's code."""
     sys.exit(_exit_code(arguments))

@@ -90,3 +90,12 @@ def flags_of(
     if no_reconnect or max_retries is not None:
         flags["max_retries"] = str(max_retries or 0)
     return flags
+
+
+def print_document(document: Any) -> None:
+    """Print text as it is and anything else as one JSON document."""
+    if not isinstance(document, str):
+        import msgspec  # noqa: PLC0415  # `--help` does without
+
+        document = msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
+    print(document)

@@ -6,13 +6,13 @@ shapes and `state: 0` means both success and failure, so the HTTP status decides
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import Any
 from urllib.parse import quote
 
 import orjson
 
-from wsfeeds.errors import CredentialsRefused, Transient
+from wsfeeds.errors import CredentialsRefused, Transient, UsageError
 from wsfeeds.protocol import HttpReply, HttpRequest, unavailable
 
 _API = "https://api.cryptomus.com"
@@ -75,6 +75,38 @@ def fetch_scales(api_url: str | None, market: str) -> Rows:
     ):
         return []
     return _rows("the list of depth scales", reply)
+
+
+def list_markets(api_url: str | None, symbols: Sequence[str]) -> Rows:
+    """List markets, all or some; with names given, their depth scales too.
+
+    Raises:
+        UsageError: A name is not in the list.
+    """
+    markets = yield from fetch_markets(api_url)
+    rows = [
+        {
+            "symbol": market["symbol"],
+            "base": market.get("baseCurrency"),
+            "quote": market.get("quoteCurrency"),
+            "min_quantity": market.get("baseMinSize"),
+            "min_value": market.get("quoteMinSize"),
+            "quantity_precision": market.get("basePrec"),
+            "price_precision": market.get("quotePrec"),
+        }
+        for market in markets
+    ]
+    if not symbols:
+        return rows
+    known = {row["symbol"]: row for row in rows}
+    chosen = []
+    for symbol in dict.fromkeys(name.partition(":")[0] for name in symbols):
+        if symbol not in known:
+            raise UsageError(f"the market list has no {symbol!r}; see `wsfeeds markets cryptomus`")
+        scales = yield from fetch_scales(api_url, symbol)
+        found = [{"index": row.get("index"), "scale": row.get("scale")} for row in scales]
+        chosen.append({**known[symbol], "scales": found})
+    return chosen
 
 
 def existing(

@@ -171,6 +171,16 @@ class Connector(protocol.Connector):
         assert settings.api_key is not None
         return rest.fetch_token(settings.api_url, settings.user_id, sign(settings.api_key, b""))
 
+    @classmethod
+    def markets(
+        cls, settings: FeedSettings, *, symbols: Sequence[str] = (), sport: str | None = None
+    ) -> Exchange:
+        """List the markets, for those named with their depth scales (section 7)."""
+        if sport is not None:
+            raise UsageError("cryptomus has no sports")
+        assert isinstance(settings, CryptomusSettings)
+        return rest.list_markets(settings.api_url, symbols)
+
     def prepare(self) -> Exchange | None:
         """Fetch the market list where `all` has to be spelled out."""
         spelled_out = {"depth", "bbo"} & set(self.socket.wanted.channels)
