@@ -85,6 +85,11 @@ class _Json(logging.Formatter):
         return json.dumps(line)
 
 
+def is_json() -> bool:
+    """Tell whether the log has been set up to be JSON."""
+    return any(isinstance(handler.formatter, _Json) for handler in logger.handlers)
+
+
 def printable(text: str) -> str:
     """Return text without control characters, which a venue could steer the terminal with."""
     if text.isprintable():

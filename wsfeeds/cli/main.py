@@ -9,7 +9,6 @@ import os
 import sys
 from typing import Annotated
 
-import click
 import typer
 
 from wsfeeds._version import __version__
@@ -248,7 +247,9 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _exit_code(arguments: list[str] | None) -> int:
-    from wsfeeds.errors import WsfeedsError
+    from typer.exceptions import TyperException
+
+    from wsfeeds.errors import ExitCode, WsfeedsError
 
     try:
         code = app(arguments, standalone_mode=False)
@@ -256,11 +257,10 @@ def _exit_code(arguments: list[str] | None) -> int:
     except WsfeedsError as error:
         _say_error(error.message)
         return error.exit_code
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        return 130
+    except TyperException as error:  # a wrong option or argument
+        return _say_usage(error)
+    except (typer.Abort, KeyboardInterrupt):
+        return ExitCode.INTERRUPTED
     except BrokenPipeError:
         # Python flushes stdout once more at exit: give it somewhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -271,12 +271,26 @@ def _exit_code(arguments: list[str] | None) -> int:
 
 
 def _say_error(message: str) -> None:
-    from wsfeeds.cli.console import logger, printable
+    from wsfeeds.cli.console import is_json, logger, printable
 
-    if logger.handlers:
+    if is_json():
         logger.error("%s", message)
     else:
         print(f"wsfeeds: {printable(message)}", file=sys.stderr)
+
+
+def _say_usage(error: Exception) -> int:
+    from wsfeeds.errors import ExitCode
+
+    context = getattr(error, "ctx", None)
+    show = getattr(error, "show", None)
+    if type(error).__name__ == "NoArgsIsHelpError" and show is not None:
+        show()
+    else:
+        command = context.command_path if context is not None else "wsfeeds"
+        said = getattr(error, "format_message", error.__str__)()
+        _say_error(f"{said.rstrip('.')}; see `{command} --help`")
+    return ExitCode.USAGE
 
 
 def _say_fault(error: Exception) -> int:

@@ -205,7 +205,8 @@ class Connector(protocol.Connector):
     def closed(self, code: int, reason: str) -> protocol.Control | None:
         """Read a policy close before any ack as a refused token (section 10, row 7)."""
         if code == 1008 and not self._acked_codes:
-            return protocol.Refused(message=f"the venue closed with 1008 {reason}".rstrip())
+            message = f"the venue closed with 1008 {reason}".rstrip()
+            return protocol.Refused(message=message, code=code)
         return None
 
     # --- the conversation

@@ -568,7 +568,7 @@ class Link:
         if self._resync_wanted:
             times.append(self._resync_allowed_at)
         others = (self._conversation.next_deadline(), self.connector.wake_at, self._finish_at)
-        return min(*times, *(time for time in others if time is not None))
+        return min([*times, *(time for time in others if time is not None)])
 
     def _schedule(self) -> None:
         if self.ended.done() or self._connection is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -10,12 +9,11 @@ import httpx
 from wsfeeds._version import __version__
 from wsfeeds.errors import Transient, UsageError
 from wsfeeds.protocol import Exchange, FeedSettings, HttpReply, HttpRequest
+from wsfeeds.transport.faults import plain
 from wsfeeds.transport.proxies import proxy_for
 from wsfeeds.transport.websocket import tls_context
 
 _MAX_BODY = 64_000_000
-
-Fetch = Callable[[Exchange], Any]
 
 
 async def converse(exchange: Exchange, settings: FeedSettings) -> Any:
@@ -50,8 +48,10 @@ async def _fetch(request: HttpRequest, settings: FeedSettings) -> HttpReply:
             return await _read(client, request)
     except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
         raise UsageError(f"this URL cannot be used: {error}") from error
+    except httpx.TimeoutException as error:
+        raise Transient(f"{_host(request.url)}: no answer in time") from error
     except httpx.HTTPError as error:
-        raise Transient(f"{_host(request.url)}: {_plain(error)}") from error
+        raise Transient(f"{_host(request.url)}: {plain(error)}") from error
 
 
 async def _read(client: httpx.AsyncClient, request: HttpRequest) -> HttpReply:
@@ -67,11 +67,3 @@ async def _read(client: httpx.AsyncClient, request: HttpRequest) -> HttpReply:
 
 def _host(url: str) -> str:
     return httpx.URL(url).host
-
-
-def _plain(error: httpx.HTTPError) -> str:
-    if isinstance(error, httpx.TimeoutException):
-        return "no answer in time"
-    cause = error.__cause__ or error
-    text = getattr(cause, "strerror", None) or str(error).strip()
-    return text or type(error).__name__

@@ -66,6 +66,10 @@ class _Over(Exception):
     """The socket is finished."""
 
 
+class _RefusedAtUpgrade(CredentialsRefused):
+    """The upgrade was answered with a status that speaks of credentials."""
+
+
 class Session:
     """Keeps one socket connected until it is finished, refused, exhausted or stopped."""
 
@@ -231,7 +235,7 @@ class Session:
                 error = refused
                 meaning = connector.refusal(refused.status or 0)
                 if meaning == "credentials":
-                    raise CredentialsRefused(refused.message, code=refused.code) from refused
+                    raise _RefusedAtUpgrade(refused.message, code=refused.code) from refused
                 if meaning == "absent":
                     refused.retry_after = max(refused.retry_after or 0.0, connector.absent_retry)
                     raise
@@ -370,10 +374,8 @@ class Session:
         delay = self._backoff.next(at_least=error.retry_after)
         limit = self._settings.max_retries
         if limit is not None and self._backoff.failures > limit:
-            tries = f"{limit} {'retry' if limit == 1 else 'retries'}"
-            raise RetriesExhausted(
-                f"gave up after {tries}: {error.message}", code=error.code
-            ) from error
+            tries = f" after {limit} {'retry' if limit == 1 else 'retries'}" if limit else ""
+            raise RetriesExhausted(f"gave up{tries}: {error.message}", code=error.code) from error
         self._fact(
             SessionEvent(
                 feed=self.feed,
@@ -391,8 +393,9 @@ class Session:
         """Give a refused single-use token, or one that has been replaced, one more chance."""
         if isinstance(error, LoggedOut) or self._refusals:
             raise error
-        at_upgrade = error.code in {401, 1008}
-        if not (self._shared.connector.single_use_token and at_upgrade):
+        may_be_the_token = isinstance(error, _RefusedAtUpgrade) and error.code == 401
+        may_be_the_token = may_be_the_token or error.code == 1008
+        if not (self._shared.connector.single_use_token and may_be_the_token):
             if config.refreshed(self._settings) == self._settings:
                 raise error
             self._settings = config.refreshed(self._settings)

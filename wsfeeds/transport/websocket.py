@@ -25,6 +25,7 @@ from websockets.protocol import CLOSED, OPEN, Event
 from wsfeeds._version import __version__
 from wsfeeds.errors import Transient, UsageError
 from wsfeeds.transport.base import Connection, Dial, Listener, UpgradeRefused
+from wsfeeds.transport.faults import plain
 
 USER_AGENT = f"wsfeeds/{__version__}"
 _CLOSE_GRACE = 2.0
@@ -199,7 +200,7 @@ class WebsocketsTransport:
         except (InvalidURI, InvalidProxy) as error:
             raise UsageError(f"this URL cannot be used: {error}") from error
         except (OSError, InvalidHandshake, EOFError) as error:
-            raise Transient(_plain(error)) from error
+            raise Transient(plain(error)) from error
         return cast("Connection", _Handle(cast("_Connection", opened)))
 
 
@@ -217,7 +218,7 @@ def tls_context(ca_file: str | None, ciphers: str | None) -> ssl.SSLContext:
             context.set_ciphers(ciphers)
     except (OSError, ssl.SSLError) as error:
         what = f"ca_file {ca_file}" if ca_file is not None else f"ciphers {ciphers!r}"
-        raise UsageError(f"{what} cannot be used: {_plain(error)}") from error
+        raise UsageError(f"{what} cannot be used: {plain(error)}") from error
     return context
 
 
@@ -240,15 +241,3 @@ def _refused(error: InvalidStatus) -> UpgradeRefused:
         status=response.status_code,
         retry_after=float(wait) if wait.isdecimal() else None,
     )
-
-
-def _plain(error: BaseException) -> str:
-    """Say an exception in one line for people, its cause where it says nothing itself."""
-    if isinstance(error, TimeoutError):
-        return "timed out while connecting"
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the server's certificate was not accepted: {error.verify_message}"
-    text = str(error).strip() or (str(error.__cause__ or "")).strip()
-    if isinstance(error, OSError) and error.strerror:
-        text = error.strerror
-    return text or type(error).__name__
