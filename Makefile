@@ -37,7 +37,7 @@ test-all: test test-slow ## the gate, then the slow tests
 test-slow: $(VENV)/.dev
 	@$(BIN)/python -m pytest --numprocesses $(JOBS) -m slow $(ARGS)
 
-check: format-check lint types imports $(if $(wildcard docs/generate.py),docs-check) tests ## format, lint, types, import layers, docs, tests
+check: format-check lint types imports docs-check tests ## format, lint, types, import layers, docs, tests
 
 format-check: $(VENV)/.dev
 	@$(BIN)/ruff format --check .
