@@ -123,12 +123,14 @@ class _Subscribe:
             redactor=self._console.redactor,
         )
         async with app.simulated(asked) as wanted:
-            tap = self._open_outputs(stream, running)
+            self._run = run = app.open_feed(wanted, stream)
+            run.listen(self._open_outputs(stream, running))
             stream.on_fact = self._fact_log()
-            self._run = run = app.open_feed(wanted, stream, tap=tap)
             if options.control:
-                Control(run, self._stop).listen()
+                Control(run, self._stop, running.fail).listen()
             running.stop_after(seconds)
+            if self._stopped is not None:  # a signal came before there was anything to stop
+                run.stop(self._stopped)
             return await self._finish(run, stream, running)
 
     async def _finish(self, run: FeedRun, stream: Stream, running: Running) -> int:
@@ -204,7 +206,8 @@ class _Subscribe:
     async def _paint(self) -> None:
         while self._screen is not None:
             await asyncio.sleep(_FRAME_EVERY)
-            self._screen.refresh()
+            if not self._writers[0].behind:  # a terminal that was stopped must not pile frames up
+                self._screen.refresh()
 
     def _fact_log(self) -> FactLog | None:
         # On a terminal the view itself shows what the log would write across it.

@@ -42,6 +42,10 @@ class Writer(Protocol):
             ReaderGone: Nobody reads any more.
         """
 
+    @property
+    def behind(self) -> bool:
+        """Whether something written before is still waiting for the reader."""
+
     async def close(self) -> None:
         """Return once everything is written; the caller sets the deadline."""
 
@@ -89,6 +93,11 @@ class FileWriter:
             raise failure(self._where, error) from error
         finally:
             view.release()
+
+    @property
+    def behind(self) -> bool:
+        """Never: what is written is in the file."""
+        return False
 
     async def close(self) -> None:
         """Close the file if it is ours."""
@@ -181,6 +190,11 @@ class PipeWriter:
             self._watch = False
         self._drained.set()
 
+    @property
+    def behind(self) -> bool:
+        """Whether the reader has not taken everything yet."""
+        return bool(self._pending)
+
     async def close(self) -> None:
         """Return once the reader has taken everything, or has gone."""
         while self._pending and not self._failed:
@@ -237,6 +251,11 @@ class ThreadWriter:
             self._on_error(error)
         if self._waiting < _THREAD_QUEUE // 2:
             self._gate.open(self)
+
+    @property
+    def behind(self) -> bool:
+        """Whether the thread has not written everything yet."""
+        return self._waiting > 0
 
     async def close(self) -> None:
         """Return once the thread has written everything."""
