@@ -13,10 +13,10 @@ from wsfeeds import config, connectors
 from wsfeeds.errors import UsageError
 from wsfeeds.events import AnyEvent
 from wsfeeds.outputs.queue import QueueOutput
+from wsfeeds.pipeline import Stream
 from wsfeeds.protocol import Connector, FeedSettings, Wanted
 from wsfeeds.session.feed import FeedRun
 from wsfeeds.session.tap import Tap
-from wsfeeds.stream import Stream
 from wsfeeds.transport.base import Transport
 
 

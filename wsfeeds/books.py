@@ -10,9 +10,12 @@ import heapq
 from collections.abc import Iterable
 from decimal import Decimal
 
+from wsfeeds.decimals import Unrepresentable
+
 MAX_LEVELS = 10_000
 """Levels kept on one side; the worst ones beyond are dropped (no reader of the top sees them)."""
 _DIGITS = 24
+_MAX_WHOLE_DIGITS = 4_000
 _STALE_ENTRIES = 64
 
 Top = tuple[str | None, str | None, str | None, str | None]
@@ -20,10 +23,16 @@ Top = tuple[str | None, str | None, str | None, str | None]
 
 
 def price_key(price: str) -> int:
-    """Return a plain decimal as an integer in units of 10^-24; finer digits are cut."""
+    """Return a plain decimal as an integer in units of 10^-24; finer digits are cut.
+
+    Raises:
+        Unrepresentable: It has thousands of digits.
+    """
     whole, _, fraction = price.partition(".")
     if len(fraction) > _DIGITS:
         fraction = fraction[:_DIGITS]  # beyond any venue's tick
+    if len(whole) > _MAX_WHOLE_DIGITS:
+        raise Unrepresentable(f"a price of {len(whole)} digits")
     return int(whole + fraction.ljust(_DIGITS, "0"))
 
 

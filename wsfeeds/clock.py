@@ -18,12 +18,11 @@ class Clock:
     was set back is not, so consumers can rely on the order (contract, section 3).
     """
 
-    __slots__ = ("_last", "_offset")
+    __slots__ = ("_offset",)
 
     def __init__(self) -> None:
         """Anchor on the wall clock of this moment."""
         self._offset = time.time_ns() - time.monotonic_ns()
-        self._last = 0
 
     def now(self) -> int:
         """Return microseconds since 1970-01-01 UTC, never less than any value before."""

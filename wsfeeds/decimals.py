@@ -18,6 +18,7 @@ _PLAIN = re.compile(r"-?[0-9]+(?:\.[0-9]+)?").fullmatch
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE]([+-]?[0-9]+))?").fullmatch
 _MAX_EXPONENT = 400
 _MAX_EXPONENT_DIGITS = 6
+_MAX_SECONDS_DIGITS = 20
 _MICROS = 1_000_000
 _EXACT_INTEGERS = 2**53
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -72,6 +73,8 @@ def seconds_to_micros(text: str) -> int | None:
     if plain is None:
         return None
     whole, _, fraction = plain.partition(".")
+    if len(whole) > _MAX_SECONDS_DIGITS:  # int() refuses some thousands of digits
+        raise Unrepresentable(f"time {whole[:60]} s is out of range")
     micros = abs(int(whole)) * _MICROS + int(fraction[:6].ljust(6, "0"))
     return in_range(-micros if plain[0] == "-" else micros)
 

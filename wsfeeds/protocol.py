@@ -127,13 +127,11 @@ Chain = tuple[Request, ...]
 class Keepalive(msgspec.Struct, frozen=True):
     """The application's own ping: sent every `every` seconds, answered by a `Pong`.
 
-    `tolerated` unanswered pings in a row are forgiven before the peer counts as gone;
-    `any_frame` takes every inbound frame for an answer.
+    `tolerated` unanswered pings in a row are forgiven before the peer counts as gone.
     """
 
     every: float
     tolerated: int = 0
-    any_frame: bool = False
 
 
 # --- what a frame says ------------------------------------------------------------------------
@@ -220,21 +218,19 @@ class HttpRequest(msgspec.Struct, frozen=True):
 
 
 class HttpReply(msgspec.Struct, frozen=True):
-    """The answer: status, body and headers with lower-case names."""
+    """The answer: status, body and headers with lower-case names.
+
+    `retry_after` is the venue's wish in seconds, whichever form its header had.
+    """
 
     status: int
     body: bytes
     headers: dict[str, str] = {}
+    retry_after: float | None = None
 
 
 Exchange = Generator[HttpRequest, HttpReply, Any]
 """A REST conversation without I/O: yields requests, is sent replies, returns its result."""
-
-
-def retry_after(reply: HttpReply) -> float | None:
-    """Return the seconds of a `Retry-After` header, None where there is none or a date."""
-    value = reply.headers.get("retry-after", "")
-    return float(value) if value.isdecimal() else None
 
 
 def unavailable(what: str, reply: HttpReply) -> Transient:
@@ -243,7 +239,7 @@ def unavailable(what: str, reply: HttpReply) -> Transient:
         f"{what} answered HTTP {reply.status}",
         code=reply.status,
         status=reply.status,
-        retry_after=retry_after(reply),
+        retry_after=reply.retry_after,
     )
 
 
@@ -489,7 +485,7 @@ def exact_json(raw: bytes | msgspec.Raw) -> msgspec.Raw:
 
 _OPAQUE = msgspec.json.Decoder(float_hook=lambda text: msgspec.Raw(text.encode()))
 _ENCODER = msgspec.json.Encoder()
-_MINUS_ZERO = re.compile(rb"[\[:,\s]-0[\s,}\]]").search
+_MINUS_ZERO = re.compile(rb"(?:^|[\[:,\s])-0(?:[\s,}\]]|$)").search
 _STRING_OR_SPACE = re.compile(rb'"(?:[^"\\]|\\.)*"|[ \t\r\n]+')
 
 

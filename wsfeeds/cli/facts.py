@@ -13,8 +13,7 @@ class FactLog:
 
     def __init__(self) -> None:
         """Start with no outage."""
-        self._out: set[tuple[str, int]] = set()
-        self._failing = False
+        self._failing: set[str] = set()
 
     def __call__(self, event: Event) -> None:
         """Log one session fact."""
@@ -34,18 +33,24 @@ class FactLog:
                 logger.info("%s: unknown frame", _who(event))
 
     def _session(self, event: SessionEvent) -> None:
+        who = _socket(event)
         if event.state == "reconnecting":
-            level = logging.INFO if self._failing else logging.WARNING
-            self._failing = True
+            level = logging.INFO if who in self._failing else logging.WARNING
+            self._failing.add(who)
             seconds = (event.delay_ms or 0) / 1000
-            message = "%s: %s; trying again in %.1f s"
-            logger.log(level, message, _who(event), event.reason, seconds)
-        elif event.state == "subscribed" and self._failing:
-            self._failing = False
-            logger.warning("%s: connected again", _who(event))
+            logger.log(level, "%s: %s; trying again in %.1f s", who, event.reason, seconds)
+        elif event.state == "subscribed" and who in self._failing:
+            self._failing.discard(who)
+            logger.warning("%s: connected again", who)
         else:
-            what = event.reason or ", ".join(event.symbols or ()) or event.url or ""
-            logger.info("%s: %s %s", _who(event), event.state, what)
+            what = event.reason or event.url or ", ".join(event.symbols or ())
+            logger.info("%s: %s %s", who, event.state, what)
+
+
+def _socket(event: SessionEvent) -> str:
+    """Name the socket by its symbol where it carries just one."""
+    symbols = event.symbols or []
+    return f"{event.feed} {symbols[0]}" if len(symbols) == 1 else event.feed
 
 
 def _who(event: Event) -> str:

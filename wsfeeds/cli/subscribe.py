@@ -19,8 +19,8 @@ from wsfeeds.events import TYPES
 from wsfeeds.outputs.jsonl import JsonlOutput
 from wsfeeds.outputs.raw import RawFrames
 from wsfeeds.outputs.writers import FileWriter, Writer, writer_for
+from wsfeeds.pipeline import Stream
 from wsfeeds.session.feed import FeedRun
-from wsfeeds.stream import Stream
 
 _FRAME_EVERY = 0.125
 FORMATS = ("auto", "pretty", "jsonl", "raw")

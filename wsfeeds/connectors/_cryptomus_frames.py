@@ -20,6 +20,7 @@ from wsfeeds.protocol import exact_json
 FEED = "cryptomus"
 SECOND = 1_000_000
 _SANE_SECONDS = 9_007_199_254
+_MAX_INTEGER_DIGITS = 18
 _SIDES: dict[str | None, Side] = {"buy": "buy", "sell": "sell"}
 _PLAIN = re.compile(r"-?[0-9]+(?:\.[0-9]+)?").fullmatch
 _PLAIN_LIST = re.compile(r"(?:-?[0-9]+(?:\.[0-9]+)? )+").fullmatch
@@ -222,6 +223,10 @@ def _plain_levels(text: bytes) -> Raw:
 # --- everything else (tolerant path) ------------------------------------------------------------
 
 
+_NULL = Raw(b"null")
+"""What a missing member is read as; `Raw | None` would take nothing but null."""
+
+
 class Envelope(Struct):
     """Any frame that is an object; each part may be missing (section 4)."""
 
@@ -240,39 +245,39 @@ class Status(Struct):
 
 
 class _SlowTrade(Struct):
-    price: Raw | None = None
-    quantity: Raw | None = None
-    timestamp: Raw | None = None
+    price: Raw = _NULL
+    quantity: Raw = _NULL
+    timestamp: Raw = _NULL
     direction: str | None = None
 
 
 class _SlowTrades(Struct):
     symbol: str
-    timestamp: Raw | None = None
+    timestamp: Raw = _NULL
     trades: list[_SlowTrade] = []
 
 
 class _SlowTicker(Struct):
     symbol: str
-    timestamp: Raw | None = None
-    price: Raw | None = None
-    open: Raw | None = None
-    high: Raw | None = None
-    low: Raw | None = None
-    volume: Raw | None = None
-    quote_volume: Raw | None = None
-    price_change: Raw | None = None
+    timestamp: Raw = _NULL
+    price: Raw = _NULL
+    open: Raw = _NULL
+    high: Raw = _NULL
+    low: Raw = _NULL
+    volume: Raw = _NULL
+    quote_volume: Raw = _NULL
+    price_change: Raw = _NULL
 
 
 class SlowDepth(Struct):
     """`data` of a `depth_update`; a missing side is an unchanged or an empty one."""
 
     symbol: str
-    timestamp: Raw | None = None
+    timestamp: Raw = _NULL
     full_reload: bool = False
-    scale_index: Raw | None = None
-    asks: Raw | None = None
-    bids: Raw | None = None
+    scale_index: Raw = _NULL
+    asks: Raw = _NULL
+    bids: Raw = _NULL
 
 
 class _OrderInfo(Struct, rename="camel"):
@@ -280,15 +285,15 @@ class _OrderInfo(Struct, rename="camel"):
     id: str | None = None
     order_type: str | None = None
     direction: str | None = None
-    price: Raw | None = None
-    quantity: Raw | None = None
-    value: Raw | None = None
-    filled_quantity: Raw | None = None
-    filled_value: Raw | None = None
+    price: Raw = _NULL
+    quantity: Raw = _NULL
+    value: Raw = _NULL
+    filled_quantity: Raw = _NULL
+    filled_value: Raw = _NULL
     client_oid: str | None = None
-    create_ts: Raw | None = None
-    update_ts: Raw | None = None
-    finish_ts: Raw | None = None
+    create_ts: Raw = _NULL
+    update_ts: Raw = _NULL
+    finish_ts: Raw = _NULL
     state: str | None = None
     internal_state: str | None = None
 
@@ -303,13 +308,13 @@ class _FillInfo(Struct, rename="camel"):
     deal_id: str | None = None
     deal_state: str | None = None
     transaction_id: str | None = None
-    filled_price: Raw | None = None
-    filled_quantity: Raw | None = None
-    filled_value: Raw | None = None
-    fee: Raw | None = None
+    filled_price: Raw = _NULL
+    filled_quantity: Raw = _NULL
+    filled_value: Raw = _NULL
+    fee: Raw = _NULL
     fee_currency: str | None = None
     trade_role: str | None = None
-    committed_at: Raw | None = None
+    committed_at: Raw = _NULL
 
 
 class _FillData(Struct):
@@ -319,9 +324,9 @@ class _FillData(Struct):
 class _BalanceInfo(Struct, rename="camel"):
     wallet_id: str | None = None
     currency_code: str | None = None
-    amount: Raw | None = None
-    old_balance: Raw | None = None
-    new_balance: Raw | None = None
+    amount: Raw = _NULL
+    old_balance: Raw = _NULL
+    new_balance: Raw = _NULL
 
 
 class _BalanceData(Struct):
@@ -354,21 +359,28 @@ def read_update(channel: str, data: Raw) -> list[Event] | SlowDepth:
             return msgspec.json.decode(data, type=SlowDepth)
 
 
-def decimal(raw: Raw | None) -> str | None:
+def is_null(raw: Raw) -> bool:
+    """Tell whether a member is missing or null."""
+    return bytes(raw) == b"null"
+
+
+def decimal(raw: Raw) -> str | None:
     """Return a decimal, None where it is missing, null, empty or no number."""
-    return None if raw is None else decimals.from_raw(raw)
+    return decimals.from_raw(raw)
 
 
-def time_of(raw: Raw | None) -> int | None:
+def time_of(raw: Raw) -> int | None:
     """Return microseconds of a time in seconds: number, decimal or numeric string (section 8)."""
     text = decimal(raw)
     return None if text is None else decimals.seconds_to_micros(text)
 
 
-def integer(raw: Raw | None) -> int | None:
+def integer(raw: Raw) -> int | None:
     """Return a whole number given as number or string, None where there is none."""
     text = decimal(raw)
-    return int(text) if text is not None and text.lstrip("-").isdecimal() else None
+    if text is None or len(text) > _MAX_INTEGER_DIGITS or not text.lstrip("-").isdecimal():
+        return None
+    return int(text)
 
 
 def _slow_trades(data: _SlowTrades) -> list[Event]:
@@ -378,7 +390,7 @@ def _slow_trades(data: _SlowTrades) -> list[Event]:
             feed=FEED,
             channel="trade",
             symbol=data.symbol,
-            ts=time_of(trade.timestamp) if trade.timestamp is not None else sent,
+            ts=sent if is_null(trade.timestamp) else time_of(trade.timestamp),
             price=decimal(trade.price),
             quantity=decimal(trade.quantity),
             side=_SIDES.get(trade.direction and trade.direction.lower()),

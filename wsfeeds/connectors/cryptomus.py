@@ -337,8 +337,9 @@ class Connector(protocol.Connector):
                 self._unsync()
 
     def _pending_like(self, ack: Ack) -> tuple[str, str, frozenset[str]] | None:
+        anonymous = ack.action is None and ack.key in {None, "0"}
         for key, pending in self._pending.items():
-            if ack.action is None or pending[:2] == (ack.action, ack.channel):
+            if anonymous or pending[:2] == (ack.action, ack.channel):
                 return self._pending.pop(key)
         return None
 
@@ -445,7 +446,7 @@ class Connector(protocol.Connector):
     ) -> Sequence[Incoming]:
         if not any(channel == known.name for known in self.channels) or channel == "bbo":
             return (self._unknown(frame, channel),)
-        if data is UNSET or bytes(data) in {b"[]", b"null", b"{}"}:
+        if data is UNSET or bytes(data).translate(None, b" \t\r\n") in _NOTHING:
             return _EMPTY
         update = wire.read_update(channel, data)
         if isinstance(update, wire.SlowDepth):
@@ -455,15 +456,14 @@ class Connector(protocol.Connector):
         return update or _EMPTY
 
     def _slow_depth(self, data: wire.SlowDepth) -> Sequence[Incoming]:
-        nothing = Raw(b"[]")
         scale = wire.integer(data.scale_index)
         return self._depth(
             data.symbol,
-            0 if data.scale_index is None else scale,
+            0 if wire.is_null(data.scale_index) else scale,
             wire.time_of(data.timestamp),
             data.full_reload,
-            wire.read_levels(data.bids or nothing),
-            wire.read_levels(data.asks or nothing),
+            wire.read_levels(data.bids),
+            wire.read_levels(data.asks),
         )
 
     def _depth(
@@ -547,6 +547,7 @@ class Connector(protocol.Connector):
         return Unknown(feed=self.name, channel=channel or "session", data=exact_json(frame))
 
 
+_NOTHING = {b"[]", b"null", b"{}"}
 _NO_LEVELS = cast("Levels", Raw(b"[]"))
 _NOT_ASKED = (Skipped(reason="not asked for"),)
 _EMPTY = (Skipped(reason="empty updates"),)

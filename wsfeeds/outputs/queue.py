@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 
 from wsfeeds.events import AnyEvent, Event, materialize
-from wsfeeds.stream import Gate
+from wsfeeds.pipeline import Gate
 
 HIGH_WATER = 4_096
 """Events kept for a slow consumer before the sockets are left unread."""

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Protocol
 
 from wsfeeds.errors import OutputFailed, ReaderGone, WsfeedsError
-from wsfeeds.stream import Gate
+from wsfeeds.pipeline import Gate
 
 _ATOMIC = 4_096
 """What a pipe that polls as writable takes without blocking (PIPE_BUF on Linux)."""

@@ -9,11 +9,11 @@ from wsfeeds import config
 from wsfeeds.clock import Clock
 from wsfeeds.errors import OutputFailed, ReaderGone, UsageError, WsfeedsError, gravest
 from wsfeeds.events import ErrorEvent
+from wsfeeds.pipeline import Stream
 from wsfeeds.protocol import Connector, FeedSettings, Socket, Wanted
 from wsfeeds.session.pacing import ConnectBudget
 from wsfeeds.session.supervisor import Session, Shared
 from wsfeeds.session.tap import Tap
-from wsfeeds.stream import Stream
 from wsfeeds.transport.base import Transport
 
 
@@ -44,6 +44,7 @@ class FeedRun:
         self.keep_open = False
         """Whether to stay when no socket is left, because a command may ask for another."""
         self._paused = False
+        self._stopped = False
         self._codes: list[int] = []
         self._sessions: dict[str, tuple[Session, asyncio.Task[None]]] = {}
         self._group: asyncio.TaskGroup | None = None
@@ -79,7 +80,8 @@ class FeedRun:
         """
         try:
             async with asyncio.TaskGroup() as self._group:
-                self._start_sockets()
+                if not self._stopped:
+                    self._start_sockets()
                 while self._sessions or self.keep_open:
                     self._changed.clear()
                     await self._changed.wait()
@@ -124,12 +126,22 @@ class FeedRun:
             self._changed.set()
 
     def stop(self, reason: str) -> None:
-        """End every socket politely; `run` returns soon after."""
+        """End every socket politely, once; `run` returns soon after."""
+        self._stopped = True
+        self.close_when_idle()
+        for session, task in list(self._sessions.values()):
+            if not task.cancelling():  # a second one would cut its closing short
+                session.stop_reason = reason
+                task.cancel()
+
+    def close_when_idle(self) -> None:
+        """Let `run` return when no socket is left: no command will ask for another."""
         self.keep_open = False
         self._changed.set()
-        for session, task in list(self._sessions.values()):
-            session.stop_reason = reason
-            task.cancel()
+
+    def listen(self, tap: Tap | None) -> None:
+        """Let `tap` hear the raw frames of the connections to come."""
+        self._shared.tap = tap
 
     # --- commands while it runs
 
@@ -162,7 +174,8 @@ class FeedRun:
         after = self.connector.plan(wanted, self._shared.settings) if symbols else []
         for key in {socket.key for socket in before} - {socket.key for socket in after}:
             if key in self._sessions:
-                session, task = self._sessions[key]
+                # Its closing takes a while, in which the key may be asked for again.
+                session, task = self._sessions.pop(key)
                 session.stop_reason = "unsubscribed"
                 task.cancel()
         if symbols:

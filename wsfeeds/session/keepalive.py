@@ -101,9 +101,6 @@ class Liveness:
         if keepalive is None or due is None or now < due:
             return None
         self._pong_due = None
-        if keepalive.any_frame and self.last_frame >= due - self._pong_timeout:
-            self._missed = 0
-            return None
         self._missed += 1
         if self._missed <= keepalive.tolerated:
             self._ping_at = now

@@ -22,13 +22,13 @@ from wsfeeds.errors import (
     WsfeedsError,
 )
 from wsfeeds.events import ErrorEvent, Event, Gap, GapReason, Heartbeat, SessionEvent
+from wsfeeds.pipeline import DATA_CLASSES, Stream
 from wsfeeds.protocol import Ack, Chain, Connector, Control, Endpoint, Request
 from wsfeeds.session.keepalive import Liveness
 from wsfeeds.session.pacing import Pace
 from wsfeeds.session.rest import converse
 from wsfeeds.session.subscriptions import Conversation, Round
 from wsfeeds.session.tap import Tap
-from wsfeeds.stream import DATA_CLASSES, Stream
 from wsfeeds.transport.base import Connection
 
 STALE = "stale"
@@ -94,7 +94,7 @@ class Link:
         self._liveness = Liveness(connector, self._read_at)
         self._conversation = Conversation(self._submit)
         self._pace = Pace(connector.requests_per_second)
-        self._outbox: deque[tuple[float, Request]] = deque()
+        self._outbox: deque[tuple[float, Request, bool]] = deque()
         self._connection: Connection | None = None
         self._unread: set[str] = set()
         self._controls = False
@@ -244,7 +244,10 @@ class Link:
 
     def fact(self, event: Event) -> None:
         """Emit a session fact of this moment; the symbol is the socket's own where it has one."""
-        if event.symbol is None and not isinstance(event, SessionEvent):
+        if isinstance(event, SessionEvent):
+            if event.symbols is None:
+                event.symbols = list(self.connector.socket.wanted.symbols)
+        elif event.symbol is None:
             event.symbol = self.connector.socket.symbol
         if not self._reading:
             self.recv_ts = self._clock.now()
@@ -259,6 +262,8 @@ class Link:
             self._connector_fact(item)
 
     def _connector_fact(self, event: Event) -> None:
+        if event.symbol is None and isinstance(event, (Gap, Heartbeat)):
+            event.symbol = self.connector.socket.symbol
         if isinstance(event, Gap):
             event.from_ts = self.last_frame_ts if event.from_ts is None else event.from_ts
             event.to_ts = self.recv_ts if event.to_ts is None else event.to_ts
@@ -302,7 +307,7 @@ class Link:
         if slot <= now and not self._outbox:
             self._transmit(request, now)
         else:
-            self._outbox.append((slot, request))
+            self._outbox.append((slot, request, False))
 
     def _transmit(self, request: Request, now: float) -> None:
         one = self._conversation.current
@@ -478,14 +483,20 @@ class Link:
             self._stream.flush()
             self._read_on("pause")
             return
-        since = paused_at or self._paused_at
-        one = Round("resume", self.connector.resume(), lambda one: self._resumed(one, since))
-        self.paused = False
+        one = Round(
+            "resume",
+            self.connector.resume(),
+            lambda one: self._resumed(one, paused_at or self._paused_at),
+            begun=self._unpause,
+        )
         self._guard(lambda: self._conversation.begin(one))
+
+    def _unpause(self) -> None:
+        self.paused = False
+        self.fact(SessionEvent(feed=self.feed, state="resumed"))
 
     def _resumed(self, one: Round, since: int | None) -> None:
         self._report(one)
-        self.fact(SessionEvent(feed=self.feed, state="resumed"))
         self._gap("paused", since)
 
     # --- back-pressure
@@ -525,7 +536,11 @@ class Link:
             self.end(self._evicted)
             return
         while self._outbox and self._outbox[0][0] <= now:
-            self._transmit(self._outbox.popleft()[1], now)
+            _, request, aside = self._outbox.popleft()
+            if aside:
+                self._say(request)
+            else:
+                self._transmit(request, now)
         self._conversation.expire(now)
         if self.connector.wake_at is not None and now >= self.connector.wake_at:
             self._wake_connector(now)
@@ -556,10 +571,11 @@ class Link:
     def _submit_aside(self, request: Request) -> None:
         """Send what a connector's own timer asks for; no answer is waited for."""
         now = monotonic()
-        if self._pace.take(now) <= now:
+        slot = self._pace.take(now)
+        if slot <= now and not self._outbox:
             self._say(request)
         else:
-            self._outbox.append((self._pace.take(now), request))
+            self._outbox.append((slot, request, True))
 
     def _next_deadline(self) -> float:
         times = [self._liveness.next_deadline()]

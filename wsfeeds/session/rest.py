@@ -9,6 +9,7 @@ import httpx
 from wsfeeds._version import __version__
 from wsfeeds.errors import Transient, UsageError
 from wsfeeds.protocol import Exchange, FeedSettings, HttpReply, HttpRequest
+from wsfeeds.transport import retry_after
 from wsfeeds.transport.faults import plain
 from wsfeeds.transport.proxies import proxy_for
 from wsfeeds.transport.websocket import tls_context
@@ -62,7 +63,12 @@ async def _read(client: httpx.AsyncClient, request: HttpRequest) -> HttpReply:
             if len(body) > _MAX_BODY:
                 raise Transient(f"{_host(request.url)} answered with more than {_MAX_BODY} bytes")
         headers = {name.lower(): value for name, value in response.headers.items()}
-        return HttpReply(status=response.status_code, body=bytes(body), headers=headers)
+        return HttpReply(
+            status=response.status_code,
+            body=bytes(body),
+            headers=headers,
+            retry_after=retry_after.seconds(headers.get("retry-after")),
+        )
 
 
 def _host(url: str) -> str:

@@ -43,6 +43,8 @@ class Round:
     open_requests: int = 0
     started: dict[str | None, int] = field(default_factory=dict)
     """Per channel: when its first request went out, in receive time of the last frame."""
+    begun: Callable[[], None] | None = None
+    """Called when the rounds before it are done."""
     resubscribed: dict[str | None, Request] = field(default_factory=dict)
     """Per channel: the subscribe that followed an unsubscribe of the same round."""
 
@@ -76,6 +78,8 @@ class Conversation:
             self._start(one)
 
     def _start(self, one: Round) -> None:
+        if one.begun is not None:
+            one.begun()
         chains = [chain for chain in one.chains if chain]
         one.open_requests = len(chains)
         if not chains:
@@ -185,6 +189,7 @@ class Conversation:
 
     def _finish(self, one: Round) -> None:
         self._rounds.popleft()
+        queued = bool(self._rounds)  # a round that `done` begins starts by itself
         one.done(one)
-        if self._rounds:
+        if queued:
             self._start(self._rounds[0])

@@ -25,6 +25,7 @@ from wsfeeds.errors import (
     WsfeedsError,
 )
 from wsfeeds.events import ErrorEvent, Event, GapReason, SessionEvent
+from wsfeeds.pipeline import Stream
 from wsfeeds.protocol import Connector, Endpoint, FeedSettings, Socket, Wanted
 from wsfeeds.secrets import Secret
 from wsfeeds.session.backoff import Backoff
@@ -32,7 +33,6 @@ from wsfeeds.session.link import STALE, Link, Stale, endpoint_pairs
 from wsfeeds.session.pacing import ConnectBudget
 from wsfeeds.session.rest import converse
 from wsfeeds.session.tap import Tap
-from wsfeeds.stream import Stream
 from wsfeeds.transport.base import Dial, Transport, UpgradeRefused
 from wsfeeds.transport.proxies import proxy_for
 
@@ -182,6 +182,7 @@ class Session:
     async def _open(self) -> Link:
         """Make one attempt: secrets, token, preparation, upgrade."""
         shared = self._shared
+        shared.clock.anchor()
         self._link = None
         if self._conn is None:
             self._conn = shared.next_connection()
@@ -307,7 +308,11 @@ class Session:
         self._ever_subscribed = True
         self._refusals = 0
         outage, self._outage = self._outage, None
-        if outage is not None and not link.connector.resumes and not self.paused:
+        if outage is None or link.connector.resumes:
+            return
+        if self.paused:
+            self._paused_at = self._paused_at or outage[1]
+        else:
             link.outage(*outage)
 
     async def _live(self, link: Link) -> None:
@@ -322,6 +327,7 @@ class Session:
                 if renewal is not None:
                     renewal.cancel()
                 self._previous = link.connector
+                link.connector.previous = None  # one generation is enough
                 await link.close()
             successor, self._successor = self._successor, None
             if successor is None:
@@ -399,6 +405,9 @@ class Session:
             if config.refreshed(self._settings) == self._settings:
                 raise error
             self._settings = config.refreshed(self._settings)
+        limit = self._settings.max_retries
+        if limit is not None and self._backoff.failures >= limit:
+            raise error
         self._refusals += 1
         await self._again(Transient(error.message, code=error.code))
 
@@ -454,6 +463,8 @@ class Session:
         return True
 
     def _fact(self, event: Event) -> None:
+        if isinstance(event, SessionEvent) and event.symbols is None:
+            event.symbols = list(self.socket.wanted.symbols)
         if not self._mute:
             conn = self._conn or self._shared.connections
             self._shared.stream.emit_fact(event, self._shared.clock.now(), conn)

@@ -1,7 +1,8 @@
 """The transport over `websockets`: its handshake, TLS, proxies and framing, our own hot path.
 
-Frames are taken by a plain call out of the protocol object instead of through its queue, so that
-nothing stands between a read of the socket and the lines it becomes.
+Frames are taken by a plain call instead of through the library's queue, so that nothing stands
+between a read of the socket and the lines it becomes. Whole text messages are cut out of the bytes
+read by `framing`; only what is anything else, or seldom, goes through the library's parser.
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ from websockets.protocol import CLOSED, OPEN, Event
 
 from wsfeeds._version import __version__
 from wsfeeds.errors import Transient, UsageError
+from wsfeeds.transport import retry_after
 from wsfeeds.transport.base import Connection, Dial, Listener, UpgradeRefused
 from wsfeeds.transport.faults import plain
+from wsfeeds.transport.framing import MAX_LENGTH, size_of_other, take_texts
 
 USER_AGENT = f"wsfeeds/{__version__}"
 _CLOSE_GRACE = 2.0
@@ -50,21 +53,64 @@ class _Connection(ClientConnection):
         self._deaf = False
         self._opened = False
         self._abort_timer: asyncio.TimerHandle | None = None
+        self._longest = min(protocol.max_message_size or MAX_LENGTH, MAX_LENGTH)
+        self._rest = b""
+        """The beginning of a frame whose end has not come yet."""
+        self._owed = 0
+        """How much of a frame that the library has begun to read is still to come."""
 
     # --- reading
 
     def data_received(self, data: bytes) -> None:
         self._listener.on_data()
-        super().data_received(data)
+        if not self._opened:
+            data = self._shake_hands(data)
         if self._opened:
+            self._read(data)
             self._listener.on_read()
             if self.protocol.state is not OPEN:
                 self._limit_closing()
 
+    def _shake_hands(self, data: bytes) -> bytes:
+        """Let the library read the answer to the upgrade, and return what follows it.
+
+        The answer ends with a line, and the library gets line after line until it is through: so it
+        never has a part of the first frame.
+        """
+        at = 0
+        while at < len(data) and not self._opened:
+            stop = data.find(b"\n", at) + 1 or len(data)
+            super().data_received(data[at:stop])
+            at = stop
+        return data[at:]
+
+    def _read(self, data: bytes) -> None:
+        data, self._rest = self._rest + data, b""
+        at = self._pass_on(data, 0, self._owed)
+        while self.protocol.state is OPEN:
+            # Inside a fragmented message the library has to see every frame.
+            longest = self._longest if self.protocol.current_size is None else -1
+            at = take_texts(data, at, longest, self._listener.on_frame)
+            size = size_of_other(data, at, longest)
+            if not size:
+                self._rest = data[at:]
+                return
+            at = self._pass_on(data, at, size)
+        self._pass_on(data, at, len(data) - at)
+
+    def _pass_on(self, data: bytes, at: int, size: int) -> int:
+        """Give a frame, or what there is of it, to the library's parser; return where it ends."""
+        stop = min(at + size, len(data))
+        self._owed = at + size - stop
+        if stop > at:
+            super().data_received(data[at:stop])
+        return stop
+
     def process_event(self, event: Event) -> None:
         if self.response is None:
             super().process_event(event)
-            if self.protocol.state is OPEN:
+            # The close may have come in the same read: the state says nothing about the upgrade.
+            if self.protocol.handshake_exc is None:
                 self._opened = True
                 self._listener.on_open(cast("Connection", _Handle(self)))
             return
@@ -234,10 +280,9 @@ def _names_agent(headers: dict[str, str]) -> bool:
 
 def _refused(error: InvalidStatus) -> UpgradeRefused:
     response = error.response
-    wait = response.headers.get("Retry-After", "")
     return UpgradeRefused(
         f"the server refused the upgrade with HTTP {response.status_code}",
         code=response.status_code,
         status=response.status_code,
-        retry_after=float(wait) if wait.isdecimal() else None,
+        retry_after=retry_after.seconds(response.headers.get("Retry-After")),
     )

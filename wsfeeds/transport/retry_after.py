@@ -1,0 +1,20 @@
+"""The `Retry-After` header in both of its forms (RFC 9110, section 10.2.3)."""
+
+from __future__ import annotations
+
+from email.utils import parsedate_to_datetime
+
+from wsfeeds.clock import wall_seconds
+
+
+def seconds(value: str | None) -> float | None:
+    """Return the seconds to wait, None where the header is missing or makes no sense."""
+    if not value:
+        return None
+    text = value.strip()
+    if text.isdecimal():
+        return float(text)
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - wall_seconds())
+    except (ValueError, OverflowError):
+        return None
