@@ -188,7 +188,10 @@ class Finished(Control, frozen=True, kw_only=True):
 
 
 class Reconnect(Control, frozen=True, kw_only=True):
-    """Only a new connection can mend this (a hole to be filled by a resume, say)."""
+    """Only a new connection can mend this (a hole to be filled by a resume, say).
+
+    It counts as a failure only where the connection had brought nothing.
+    """
 
     reason: str
 
@@ -261,8 +264,11 @@ class Connector:
     required: ClassVar[tuple[str, ...]] = ()
     """Settings without which nothing can be opened."""
     needs_symbols: ClassVar[bool] = True
-    resumes: ClassVar[bool] = False
-    """Whether a reconnect by itself loses nothing, so that a gap is the connector's to report."""
+    resumes: bool = False
+    """Whether a reconnect by itself loses nothing, so that a gap is the connector's to report.
+
+    An instance may differ from its class where not all streams of a feed can resume.
+    """
     single_use_token: ClassVar[bool] = False
     """Whether a refused upgrade may be the token's fault and deserves one more."""
     connects_per_second: ClassVar[float | None] = None
@@ -414,6 +420,19 @@ class Connector:
         """
         return ()
 
+    # recordings
+
+    def state(self) -> dict[str, Any]:
+        """Return what this connector has learned from frames, as JSON values; empty if nothing.
+
+        A connector of the same socket that is given it by `restore` makes the same data events of
+        all further frames: recordings are replayed from the middle of a connection that way.
+        """
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over what `state` returned, on a fresh connector."""
+
     # frames
 
     def parse(self, frame: bytes) -> Sequence[Incoming]:
@@ -435,6 +454,10 @@ class Connector:
     def closed(self, code: int, reason: str) -> Control | None:
         """Return what a close by the venue means beyond the loss of the connection."""
         return None
+
+    def ending(self) -> Sequence[Event]:
+        """Return what is still to be reported when the run ends on purpose: holes, above all."""
+        return ()
 
     def receive(self, frame: bytes) -> Sequence[Incoming]:
         """Return what a frame says, whatever it is: bad frames become `malformed` events."""

@@ -40,6 +40,10 @@ class Stale(Transient):
     """The peer, or the data, has been silent for too long."""
 
 
+class Renewed(Transient):
+    """The connector wants a new connection although this one worked: no failure to be counted."""
+
+
 class Owner(Protocol):
     """What a link tells the session that opened it."""
 
@@ -118,7 +122,7 @@ class Link:
         self.recv_ts = self._clock.now()
         self._liveness.wake(now)
         if self._tap is not None:
-            self._tap.opened(self.recv_ts, self.conn, self._about)
+            self._tap.opened(self.recv_ts, self.conn, self._about, self.connector.state)
         self.fact(SessionEvent(feed=self.feed, state="connected", url=self._shown_url))
         self._owner.link_opened(self)
         self._stream.gate.attach(self)
@@ -193,6 +197,8 @@ class Link:
             self.fact(ErrorEvent(feed=self.feed, code=code, message=message))
         if self._evicted is not None:
             self.end(self._evicted)
+        elif isinstance(meaning, protocol.Finished) or self._finish_at is not None:
+            self.end()
         elif meaning is not None:
             self._control(meaning)
         what = "the connection was lost" if code == 1006 else "the venue closed the connection"
@@ -288,7 +294,7 @@ class Link:
                 if self._finish_at is None:
                     self._finish_at = self._read_at + linger
             case protocol.Reconnect(reason=reason):
-                self.end(Transient(reason))
+                self.end(Renewed(reason) if self.evidence_at is not None else Transient(reason))
             case protocol.Resync(channel=channel, symbol=symbol, reason=reason):
                 self._want_resync(channel, symbol, reason)
             case _:
@@ -322,7 +328,9 @@ class Link:
         shown = request.frame if request.shown is None else request.shown
         self._connection.send(request.frame)
         if self._tap is not None:
-            self._tap.outbound(self._clock.now(), self.conn, shown)
+            # Within a read, its own time: frames of the same read may follow.
+            sent_ts = self.recv_ts if self._reading else self._clock.now()
+            self._tap.outbound(sent_ts, self.conn, shown)
         self.connector.sent(shown)
 
     def _answer(self, ack: Ack) -> None:
@@ -526,6 +534,8 @@ class Link:
 
     def _on_timer(self) -> None:
         self._timer = None
+        # What a timer brings happens now, not at the last read: receive times never decrease.
+        self.recv_ts = self._clock.now()
         self._guard(lambda: self._tick(monotonic()))
 
     def _tick(self, now: float) -> None:

@@ -24,12 +24,12 @@ from wsfeeds.errors import (
     UsageError,
     WsfeedsError,
 )
-from wsfeeds.events import ErrorEvent, Event, GapReason, SessionEvent
+from wsfeeds.events import ErrorEvent, Event, Gap, GapReason, SessionEvent
 from wsfeeds.pipeline import Stream
 from wsfeeds.protocol import Connector, Endpoint, FeedSettings, Socket, Wanted
 from wsfeeds.secrets import Secret
 from wsfeeds.session.backoff import Backoff
-from wsfeeds.session.link import STALE, Link, Stale, endpoint_pairs
+from wsfeeds.session.link import STALE, Link, Renewed, Stale, endpoint_pairs
 from wsfeeds.session.pacing import ConnectBudget
 from wsfeeds.session.rest import converse
 from wsfeeds.session.tap import Tap
@@ -146,6 +146,7 @@ class Session:
             for link in (self._link, self._successor):
                 if link is not None:
                     await link.close()
+            self._report_leftovers()
             self._fact(SessionEvent(feed=self.feed, state="stopped", reason=self.stop_reason))
             self._flush()
 
@@ -159,6 +160,17 @@ class Session:
             for error in _leaves(group):
                 if not isinstance(error, _Over):
                     raise error from None
+
+    def _report_leftovers(self) -> None:
+        """Report what no connection will bring any more."""
+        connector = self._link.connector if self._link is not None else self._previous
+        if connector is None:
+            return
+        for event in connector.ending():
+            if isinstance(event, Gap):
+                event.from_ts = self._link.last_frame_ts if self._link is not None else None
+                event.to_ts = self._shared.clock.now()
+            self._fact(event)
 
     def _fail(self, error: WsfeedsError) -> None:
         event = ErrorEvent(feed=self.feed, code=error.code, message=error.message, fatal=True)
@@ -377,7 +389,11 @@ class Session:
         Raises:
             RetriesExhausted: There were too many failures in a row.
         """
+        if isinstance(error, Renewed):
+            self._backoff.reset()
         delay = self._backoff.next(at_least=error.retry_after)
+        if isinstance(error, Renewed):
+            self._backoff.reset()
         limit = self._settings.max_retries
         if limit is not None and self._backoff.failures > limit:
             tries = f" after {limit} {'retry' if limit == 1 else 'retries'}" if limit else ""
@@ -388,7 +404,7 @@ class Session:
                 state="reconnecting",
                 reason=STALE if isinstance(error, Stale) else error.message,
                 code=None if error.code is None else str(error.code),
-                attempt=self._backoff.failures,
+                attempt=max(1, self._backoff.failures),
                 delay_ms=round(delay * 1000),
             )
         )
