@@ -1,6 +1,7 @@
 """Simulated venues, found by module name: a feed's simulator lives in the module of its name.
 
-A module that continues another's name (``cryptomus_account``) belongs to that feed.
+A module that continues another's name (``cryptomus_account``) belongs to that feed, unless it
+declares a feed of its own.
 Simulators share no code with connectors: a shared parser would hide a shared mistake.
 """
 
@@ -26,7 +27,11 @@ def feeds() -> tuple[str, ...]:
     """Name the feeds that have a simulator, without importing any."""
     files = (file for folder in __path__ for file in Path(folder).glob("[a-z]*.py"))
     modules = {file.stem for file in files} - _INFRASTRUCTURE
-    parts = {name for name in modules if any(name.startswith(f"{each}_") for each in modules)}
+    parts = {
+        name
+        for name in modules
+        if any(name.startswith(f"{each}_") for each in modules) and not _declares(name)
+    }
     return tuple(sorted(modules - parts))
 
 
@@ -63,6 +68,13 @@ def create(
         UsageError: No such feed, or a fault or an option that it does not have.
     """
     return load(feed)(seed=seed, rate=rate, faults=faults, options=options)
+
+
+def _declares(name: str) -> bool:
+    """Tell whether a module whose name continues another's is a simulator all the same."""
+    sources = (Path(folder, f"{name}.py") for folder in __path__)
+    wanted = f'feed: ClassVar[str] = "{name}"'
+    return any(wanted in source.read_text() for source in sources if source.exists())
 
 
 def _serves(candidate: type[Simulator], feed: str) -> bool:
