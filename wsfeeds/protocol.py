@@ -38,7 +38,7 @@ class FeedSettings(msgspec.Struct, kw_only=True, frozen=True):
     url: str | None = None
     allow_insecure: bool = False
     compression: bool = True
-    transport: Literal["auto", "websockets", "picows"] = "auto"
+    transport: Literal["auto", "websockets"] = "auto"
     coalesce: Duration | None = None
     pong_timeout: Duration = 10.0
     idle_timeout: Duration = 60.0
@@ -344,6 +344,11 @@ class Connector:
         return [Socket(wanted)]
 
     @classmethod
+    def derived_secrets(cls, settings: FeedSettings) -> list[str]:
+        """Return what follows from secret settings and is as secret (a constant signature)."""
+        return []
+
+    @classmethod
     def authorize(cls, settings: FeedSettings) -> Exchange | None:
         """Return the conversation that fetches the token of one attempt (its result), if any."""
         return None
@@ -508,7 +513,9 @@ def exact_json(raw: bytes | msgspec.Raw) -> msgspec.Raw:
 
 _OPAQUE = msgspec.json.Decoder(float_hook=lambda text: msgspec.Raw(text.encode()))
 _ENCODER = msgspec.json.Encoder()
-_MINUS_ZERO = re.compile(rb"(?:^|[\[:,\s])-0(?:[\s,}\]]|$)").search
+# Dates and ids are full of "-0", and only a pattern that begins with it is searched for fast. What
+# it finds inside a string by mistake comes out the same, a little later.
+_MINUS_ZERO = re.compile(rb"-0(?:[\s,}\]]|$)").search
 _STRING_OR_SPACE = re.compile(rb'"(?:[^"\\]|\\.)*"|[ \t\r\n]+')
 
 

@@ -110,10 +110,9 @@ def list_markets(api_url: str | None, symbols: Sequence[str]) -> Rows:
 
 
 def existing(
-    api_url: str | None, channel: str, names: list[str]
+    api_url: str | None, markets: list[dict[str, Any]], channel: str, names: list[str]
 ) -> Generator[HttpRequest, HttpReply, list[str]]:
     """Return those of the venue's names that its lists know, for a channel of the wire."""
-    markets = yield from fetch_markets(api_url)
     if channel == "balance":
         known = {row.get(key) for row in markets for key in ("baseCurrency", "quoteCurrency")} | {
             "all"

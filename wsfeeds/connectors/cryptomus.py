@@ -9,7 +9,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 from urllib.parse import quote
 
 import msgspec
@@ -20,6 +20,14 @@ from wsfeeds import protocol
 from wsfeeds.books import OrderBook, Top, same_top
 from wsfeeds.connectors import _cryptomus_frames as wire
 from wsfeeds.connectors import _cryptomus_rest as rest
+from wsfeeds.connectors._cryptomus_tolerant import (
+    Envelope,
+    SlowDepth,
+    Update,
+    integer,
+    is_null,
+    time_of,
+)
 from wsfeeds.errors import UsageError
 from wsfeeds.events import Bbo, Book, ErrorEvent, Event, Level, Levels, Unknown
 from wsfeeds.protocol import (
@@ -48,6 +56,7 @@ _DEPTH = re.compile(r"([A-Za-z0-9]+_[A-Za-z0-9]+)(?::([0-9]{1,3}))?").fullmatch
 _CURRENCY = re.compile(r"[A-Za-z0-9]+").fullmatch
 _ALL = "all"
 _SNAPSHOT_DEADLINE = 10.0
+_SNAPSHOT_TRIES = 5
 _SNAPSHOT_PATIENCE = 300.0
 _LEVELS = msgspec.json.Decoder(list[Level])
 _METHOD = re.compile(r"([a-z0-9]+)_(update|subscribe|unsubscribe)").fullmatch
@@ -100,6 +109,7 @@ class Connector(protocol.Connector):
         """Start with nothing subscribed, no book synced and no market list."""
         super().__init__(socket, settings, previous=previous, overlaps=overlaps)
         self._markets: list[str] | None = None
+        self._listing: list[dict[str, Any]] | None = None
         self._next_id = 1
         self._pending: dict[str, tuple[str, str, frozenset[str]]] = {}
         self._asked = {
@@ -111,9 +121,11 @@ class Connector(protocol.Connector):
         self._tops: dict[BookKey, Top] = {}
         self._synced: set[BookKey] = set()
         self._snapshot_wait = _SNAPSHOT_DEADLINE
+        self._snapshots_missed = 0
         self._snapshot_due: float | None = None
         self._acked_depth = False
         self._acked_codes = 0
+        self._paused = False
 
     # --- what can be asked for
 
@@ -121,18 +133,15 @@ class Connector(protocol.Connector):
     def check(cls, wanted: Wanted, settings: FeedSettings) -> None:
         """Refuse symbols that no chosen channel can take, and channels left without one."""
         super().check(wanted, settings)
-        used: set[str] = set()
-        for channel in wanted.channels:
-            takes = [symbol for symbol in wanted.symbols if _wire_name(channel, symbol)]
-            used.update(takes)
-            if not takes:
-                raise UsageError(f"channel {channel!r} needs {_needs(channel)}")
         for symbol in wanted.symbols:
-            if symbol not in used:
+            if not any(_wire_name(channel, symbol) for channel in wanted.channels):
                 raise UsageError(
                     f"malformed symbol {symbol!r} for {', '.join(wanted.channels)}: "
                     f"{cls.symbol_help}"
                 )
+        for channel in wanted.channels:
+            if not any(_wire_name(channel, symbol) for symbol in wanted.symbols):
+                raise UsageError(f"channel {channel!r} needs {_needs(channel)}")
 
     def _names(self, wanted: Wanted) -> dict[str, dict[str, tuple[str, ...]]]:
         """Return per channel of the wire the venue's names and the symbols typed for each."""
@@ -151,17 +160,22 @@ class Connector(protocol.Connector):
     ) -> dict[str, tuple[str, ...]]:
         if _ALL not in names:
             return names
-        if channel != "depth":
-            # Mixing `all` with names is undocumented (section 5): `all` speaks for them.
+        if channel != "depth" or self._markets is None:
+            # Mixing `all` with names is undocumented (section 5): `all` speaks for them. On depth
+            # that is what is left where it was added later, without a market list.
             typed = tuple(dict.fromkeys(symbol for group in names.values() for symbol in group))
             return {_ALL: typed}
-        if self._markets is None:
-            return names
         # Which scales depth `all` delivers is unknown (section 6.2): every market, scale 0.
         rest_of_names = {name: typed for name, typed in names.items() if name != _ALL}
         return {f"{market}:0": names[_ALL] for market in self._markets} | rest_of_names
 
     # --- before the connection
+
+    @classmethod
+    def derived_secrets(cls, settings: FeedSettings) -> list[str]:
+        """Return the constant signature of the token request, which is as good as the key."""
+        assert isinstance(settings, CryptomusSettings)
+        return [] if settings.api_key is None else [sign(settings.api_key, b"")]
 
     @classmethod
     def authorize(cls, settings: FeedSettings) -> Exchange:
@@ -223,6 +237,8 @@ class Connector(protocol.Connector):
         """Change the lists of the channels so that every reading of section 5 gives the same."""
         before = self._names(self.socket.wanted)
         self.socket = Socket(wanted, self.socket.key)
+        if self._paused:
+            return []  # `resume` asks for all of it
         after = self._names(wanted)
         chains: list[Chain] = []
         for channel in {**before, **after}:
@@ -236,11 +252,13 @@ class Connector(protocol.Connector):
 
     def pause(self) -> list[Chain] | None:
         """Unsubscribe everything; the venue has no pause of its own."""
+        self._paused = True
         names = self._names(self.socket.wanted)
         return [self._reset(channel, names[channel]) for channel in names if names[channel]]
 
     def resume(self) -> list[Chain]:
         """Subscribe again."""
+        self._paused = False
         return self.opening()
 
     def resync(self, channel: str) -> list[Chain]:
@@ -252,7 +270,13 @@ class Connector(protocol.Connector):
         """Look up which names of a refused list exist: markets, and scales where not 0."""
         if len(refused.names) < 2 or refused.channel is None:
             return None
-        return rest.existing(self.settings.api_url, refused.channel, list(refused.names))
+        return self._existing(refused.channel, list(refused.names))
+
+    def _existing(self, channel: str, names: list[str]) -> Exchange:
+        if self._listing is None:
+            self._listing = yield from rest.fetch_markets(self.settings.api_url)
+        found = yield from rest.existing(self.settings.api_url, self._listing, channel, names)
+        return found
 
     def retry_refused(self, refused: Request, valid: Sequence[str]) -> list[Chain]:
         """Reset the channel, whose state a refusal leaves unknown, and ask for the valid rest."""
@@ -311,30 +335,28 @@ class Connector(protocol.Connector):
         names = frozenset(request["params"])
         self._pending[str(request["id"])] = (action, channel, names)
         if action == "subscribe":
-            self._asked[channel] = self._asked.get(channel, frozenset()) | names
+            self._asked[channel] = names
             if channel == "depth":
                 self._unsync()
+        elif _ALL not in names:
+            # Updates that are under way, or go on although the venue refuses, are not wanted.
+            self._asked[channel] = self._asked.get(channel, frozenset()) - names
 
     def _settle(self, ack: Ack) -> None:
-        """Take over the set of symbols that an answered request leaves."""
+        """Take over what an answered request leaves."""
         pending = self._pending.pop(ack.key or "", None) or self._pending_like(ack)
         if pending is None:
             return
         action, channel, names = pending
-        if not ack.ok:
-            if channel == "depth":
+        everything = action == "unsubscribe" and _ALL in names
+        if everything and ack.ok:
+            self._asked[channel] = frozenset()
+        if channel == "depth" and (action == "subscribe" or (everything and ack.ok)):
+            # After a refusal the channel's state is unknown (section 5): ask for books again too.
+            if everything or not ack.ok:
                 self._unsync()
-            return
-        if action == "subscribe":
-            self._asked[channel] = names
-        else:
-            left = self._asked.get(channel, frozenset())
-            self._asked[channel] = frozenset() if _ALL in names or not names else left - names
-        if channel == "depth":
             self._acked_depth = action == "subscribe"
             self._snapshot_due = None
-            if action == "unsubscribe" and _ALL in names:
-                self._unsync()
 
     def _pending_like(self, ack: Ack) -> tuple[str, str, frozenset[str]] | None:
         anonymous = ack.action is None and ack.key in {None, "0"}
@@ -360,14 +382,46 @@ class Connector(protocol.Connector):
             return ()
         self.wake_at = None
         self._acked_depth = False
-        # A market that never sends one must not disturb the others for ever.
-        self._snapshot_wait = min(2 * self._snapshot_wait, _SNAPSHOT_PATIENCE)
+        self._snapshots_missed += 1
+        if self._snapshots_missed > _SNAPSHOT_TRIES:
+            # A market that never sends one must not disturb the others every 10 s for ever.
+            self._snapshot_wait = min(2 * self._snapshot_wait, _SNAPSHOT_PATIENCE)
         missing = sorted({market for market, _ in self._expected() - self._synced})
         return [Resync(channel="depth", symbol=name, reason="no_snapshot") for name in missing]
 
     def _expected(self) -> set[BookKey]:
         names = self._asked.get("depth", frozenset()) - {_ALL}
         return {(market, int(scale)) for market, _, scale in (n.partition(":") for n in names)}
+
+    # --- recordings
+
+    def state(self) -> dict[str, Any]:
+        """Return what decides which updates are wanted, synced, and change the top of a book."""
+        return {
+            "asked": {channel: sorted(names) for channel, names in self._asked.items()},
+            "pending": {
+                key: [action, channel, sorted(names)]
+                for key, (action, channel, names) in self._pending.items()
+            },
+            "synced": sorted(self._synced, key=str),
+            "books": [
+                [*key, book.bids.items(), book.asks.items()] for key, book in self._books.items()
+            ],
+            "tops": [[*key, list(top)] for key, top in self._tops.items()],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over what `state` returned."""
+        self._asked = {channel: frozenset(names) for channel, names in state["asked"].items()}
+        self._pending = {
+            key: (action, channel, frozenset(names))
+            for key, (action, channel, names) in state["pending"].items()
+        }
+        self._synced = {(market, scale) for market, scale in state["synced"]}
+        for market, scale, bids, asks in state["books"]:
+            book = self._books[market, scale] = OrderBook()
+            book.load(bids, asks)
+        self._tops = {(market, scale): tuple(top) for market, scale, top in state["tops"]}
 
     # --- frames
 
@@ -404,21 +458,18 @@ class Connector(protocol.Connector):
         """Route any frame in the order of section 4."""
         if frame.lstrip()[:1] != b"{":
             return (self._unknown(frame, None),)
-        envelope = msgspec.json.decode(frame, type=wire.Envelope)
+        envelope = msgspec.json.decode(frame, type=Envelope)
         method = _text(envelope.method)
-        failed = _present(envelope.error) or _present(envelope.code)
-        if failed:
+        if _says_something(envelope.error) or _says_something(envelope.code):
             return self._failure(envelope, method)
         match = _METHOD(method)
         if match is not None and match[2] == "update":
             return self._update(frame, match[1], envelope.data)
         if method == "pong":
             return (Pong(),)
-        status = _status(envelope.data)
-        if status is not None:
-            key = _key(envelope.id)
-            ack = self._ack(key, method, ok=status == "success", message=status)
-            return (ack,)
+        status, key = _status(envelope.data), _key(envelope.id)
+        if status is not None and (match is not None or not method or key in self._pending):
+            return (self._ack(key, method, ok=status == "success", message=status),)
         return (self._unknown(frame, match and match[1]),)
 
     def _ack(
@@ -431,7 +482,7 @@ class Connector(protocol.Connector):
         self._settle(ack)
         return ack
 
-    def _failure(self, envelope: wire.Envelope, method: str) -> Sequence[Incoming]:
+    def _failure(self, envelope: Envelope, method: str) -> Sequence[Incoming]:
         parts = _error_parts(envelope.error)
         code = parts.get("code", _scalar(envelope.code))
         message = str(parts.get("message") or _scalar(envelope.message) or "error")
@@ -446,21 +497,28 @@ class Connector(protocol.Connector):
     ) -> Sequence[Incoming]:
         if not any(channel == known.name for known in self.channels) or channel == "bbo":
             return (self._unknown(frame, channel),)
-        if data is UNSET or bytes(data).translate(None, b" \t\r\n") in _NOTHING:
+        if data is UNSET:
+            return (self._unknown(frame, channel),)
+        if bytes(data).translate(None, b" \t\r\n") in _NOTHING:
             return _EMPTY
-        update = wire.read_update(channel, data)
-        if isinstance(update, wire.SlowDepth):
-            return self._slow_depth(update)
-        if any(not self._wants(channel, event.symbol) for event in update):
+        update = Update(channel, data)
+        if update.depth is not None:
+            return self._slow_depth(update.depth)
+        if any(event.symbol and not self._wants(channel, event.symbol) for event in update.events):
             return _NOT_ASKED
-        return update or _EMPTY
+        result: list[Incoming] = [*update.events]
+        if update.wrong:
+            # An event cannot hold what is no number: the whole frame can.
+            error = msgspec.ValidationError(f"no number: {', '.join(update.wrong)}")
+            result.append(self.malformed(frame, error))
+        return result or _EMPTY
 
-    def _slow_depth(self, data: wire.SlowDepth) -> Sequence[Incoming]:
-        scale = wire.integer(data.scale_index)
+    def _slow_depth(self, data: SlowDepth) -> Sequence[Incoming]:
+        scale = integer(data.scale_index)
         return self._depth(
             data.symbol,
-            0 if wire.is_null(data.scale_index) else scale,
-            wire.time_of(data.timestamp),
+            0 if is_null(data.scale_index) else scale,
+            time_of(data.timestamp),
             data.full_reload,
             wire.read_levels(data.bids),
             wire.read_levels(data.asks),
@@ -580,8 +638,9 @@ def _needs(channel: str) -> str:
     return "a market such as BTC_USDT, or all"
 
 
-def _present(part: Raw | msgspec.UnsetType) -> bool:
-    return part is not UNSET and bytes(part) != b"null"
+def _says_something(part: Raw | msgspec.UnsetType) -> bool:
+    """Tell an error from its absence: missing, null, 0, false and what is empty are none."""
+    return part is not UNSET and bool(msgspec.json.decode(part))
 
 
 def _text(part: Raw | msgspec.UnsetType) -> str:
