@@ -12,6 +12,7 @@ import msgspec
 
 from wsfeeds.config.fields import Feed, fields_of, nearest
 from wsfeeds.config.record import RecordSettings, read_record
+from wsfeeds.config.run import RunFeed
 from wsfeeds.config.secrecy import SECRET_KEYS, has_password
 from wsfeeds.config.values import Given, is_reference, readable_by_others
 from wsfeeds.errors import UsageError
@@ -90,7 +91,8 @@ class _Known:
     """The feeds there are, under all their names."""
 
     def __init__(self, feeds: Iterable[Feed]) -> None:
-        self.feeds = {feed.name: feed for feed in feeds}
+        every: Iterable[Feed] = (*feeds, RunFeed())
+        self.feeds = {feed.name: feed for feed in every}
         self.names = {name: name for name in self.feeds}
         for feed in self.feeds.values():
             self.names |= dict.fromkeys(feed.aliases, feed.name)

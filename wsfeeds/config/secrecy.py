@@ -58,6 +58,11 @@ def refreshed(settings: FeedSettings) -> FeedSettings:
     return msgspec.structs.replace(settings, **changed)
 
 
+def is_telling(name: str) -> bool:
+    """Tell whether something of that name (a header, a parameter) is likely to be a secret."""
+    return _TELLING.search(name) is not None
+
+
 def has_password(url: str) -> bool:
     """Tell whether a URL carries a password, without failing on what is none."""
     try:

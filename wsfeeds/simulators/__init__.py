@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from wsfeeds.simulators.faults import Faults
 
 _INFRASTRUCTURE = frozenset(
-    {"base", "faults", "httpd", "market", "options", "server", "websocket", "wire"}
+    {"base", "faults", "httpd", "market", "options", "playback", "server", "websocket", "wire"}
 )
 
 

@@ -1,0 +1,218 @@
+"""The document: everything wrong is refused with its place before anything is opened."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wsfeeds.command import spec
+from wsfeeds.command.program import Program
+from wsfeeds.config.run import RunSettings
+from wsfeeds.errors import UsageError
+from wsfeeds.secrets import Secret
+
+URL = "wss://stream.example.com/feed"
+SEND = {"id": 3, "type": "WS_V2", "params": {"sendMessage": "x"}}
+
+
+def program(params: Any, settings: RunSettings | None = None, **environment: str) -> Program:
+    raw = {"command": "websocket-v2", "params": {"url": URL, **params}}
+    return Program(raw, settings or RunSettings(), environment)
+
+
+def refused(params: Any, **environment: str) -> str:
+    with pytest.raises(UsageError) as caught:
+        program(params, None, **environment)
+    return caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("params", "place"),
+    [
+        ({"url": "ftp://host"}, "params.url"),
+        ({"url": "stream.example.com"}, "params.url"),
+        ({"url": "ws://"}, "params.url"),
+        ({"url": 5}, "params.url"),
+        ({"protocol": "mqtt"}, "params.protocol"),
+        ({"headers": {"A": 1}}, "params.headers.A"),
+        ({"headers": {"A b": "1"}}, "params.headers"),
+        ({"headers": {"A": "1\n2"}}, "params.headers.A"),
+        ({"headers": []}, "params.headers"),
+        ({"ciphers": "NO-SUCH-CIPHER"}, "params.ciphers"),
+        ({"heartbeatIntervalMs": 0}, "params.heartbeatIntervalMs"),
+        ({"heartbeatIntervalMs": -1}, "params.heartbeatIntervalMs"),
+        ({"heartbeatIntervalMs": "1"}, "params.heartbeatIntervalMs"),
+        ({"onInterval": {"commands": []}}, "params.onInterval.intervalMs"),
+        ({"onInterval": {"intervalMs": 5}}, "params.onInterval.commands"),
+        ({"onInterval": {"intervalMs": 0, "commands": []}}, "params.onInterval.intervalMs"),
+        ({"onInterval": []}, "params.onInterval"),
+        ({"onMessage": {}}, "params.onMessage"),
+        ({"onMessage": [SEND, 5]}, "params.onMessage[1]"),
+        ({"onMessage": [{"id": "3", "type": "WS_V2"}]}, "params.onMessage[0].id"),
+        ({"onMessage": [{"id": 3}]}, "params.onMessage[0]"),
+        ({"onMessage": [{"id": 3, "type": "WS_V2"}]}, "params.onMessage[0].params.sendMessage"),
+        ({"onMessage": [{"id": 2, "type": "WS_V2"}]}, "params.onMessage[0]"),
+        ({"onMessage": [{"id": 1, "type": "WS_V2"}]}, "params.onMessage[0]: the outer command"),
+        ({"onMessage": [{"id": 2, "type": "WS"}]}, "params.onMessage[0]: Listen"),
+        ({"onMessage": [{"id": 1, "type": "PARSE"}]}, "params.onMessage[0]"),
+        ({"onMessage": [{"command": "jsn-path"}]}, "params.onMessage[0].command"),
+        ({"onMessage": [{"command": "websocket-v2"}]}, "params.onMessage[0].command: the outer"),
+        ({"onMessage": [{"command": "json-path"}]}, "params.onMessage[0].params.path"),
+        (
+            {"onMessage": [{"command": "json-path", "params": {"path": "$.["}}]},
+            "params.onMessage[0].params.path",
+        ),
+        (
+            {"onMessage": [{"command": "json-path", "params": {"jsonPath": "a.b"}}]},
+            "params.onMessage[0].params.jsonPath",
+        ),
+        (
+            {"onMessage": [{"command": "decode", "params": {"encoding": "zip"}}]},
+            "params.onMessage[0].params.encoding: must be one of base64+lz4, base64+gzip",
+        ),
+        (
+            {"onInterval": {"intervalMs": 5, "commands": [{"command": "send"}]}},
+            "params.onInterval.commands[0].params.sendMessage",
+        ),
+        ({"proxy": 5}, "params.proxy"),
+        ({"proxy": "ftp://x"}, "params.proxy"),
+        ({"proxy": {}}, "params.proxy"),
+        ({"proxy": {"host": "h", "user": "x"}}, "params.proxy.user"),
+        ({"proxy": {"host": "h", "port": 0}}, "params.proxy.port"),
+        ({"proxy": {"host": "h", "protocol": "ftp"}}, "params.proxy.protocol: must be one of http"),
+        ({"signalr": {}}, "params.signalr.methods"),
+        ({"signalr": {"methods": [], "transport": "WebSockets"}}, "params.signalr.transport"),
+        ({"signalr": {"methods": "x"}}, "params.signalr.methods"),
+        ({"socketio": {}}, "params.socketio.events"),
+        ({"socketio": {"events": [], "path": 5}}, "params.socketio.path"),
+        ({"stopOn": {"inactive": 1}}, "params.stopOn.inactive"),
+        ({"stopOn": {"inactiveAfterMs": 0}}, "params.stopOn.inactiveAfterMs"),
+        ({"url": "wss://h/%{NO_SUCH}"}, "params.url: %{NO_SUCH}"),
+        (
+            {"onConnect": [{"command": "send", "params": {"sendMessage": "%{GONE}"}}]},
+            "params.onConnect[0].params.sendMessage: %{GONE}",
+        ),
+        ({"url": "wss://h/${data.x}"}, "params.url"),
+        ({"url": "ws://stream.example.com", "headers": {"Authorization": "x"}}, "credentials"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_named_by_its_place(params, place) -> None:
+    message = refused(params)
+    assert message.startswith(place), message
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        5,
+        {},
+        {"params": {"url": URL}},
+        {"command": "websocket-v3", "params": {"url": URL}},
+        {"command": "websocket-v2"},
+        {"command": "websocket-v2", "params": {}},
+        {"command": "websocket-v2", "params": []},
+        {"id": 2, "type": "WS_V2", "params": {"url": URL}},
+    ],
+)
+def test_other_documents_are_refused(raw) -> None:
+    with pytest.raises(UsageError):
+        Program(raw, RunSettings(), {})
+
+
+def test_the_outer_command_is_known_by_its_pair_too() -> None:
+    raw = {"id": 1, "type": "WS_V2", "params": {"url": URL}}
+    assert Program(raw, RunSettings(), {}).warnings == []
+
+
+def test_unknown_members_are_warned_about_wherever_they_are() -> None:
+    found = program(
+        {
+            "bogus": 1,
+            "stopOn": {"srverClose": True},
+            "onMessage": [{**SEND, "note": "x", "params": {"sendMessage": "x", "extra": 1}}],
+            "signalr": {"methods": [], "x": 1},
+            "onInterval": {"intervalMs": 1, "commands": [{**SEND, "y": 1}]},
+        }
+    ).warnings
+    places = {warning.partition(":")[0] for warning in found}
+    assert places == {
+        "params.bogus",
+        "params.stopOn.srverClose",
+        "params.onMessage[0].note",
+        "params.onMessage[0].params.extra",
+        "params.signalr.x",
+        "params.onInterval.commands[0].y",
+    }
+    assert any("serverClose" in warning for warning in found)
+
+
+@pytest.mark.parametrize(
+    ("proxy", "url"),
+    [
+        ("http://u:p@h:1", "http://u:p@h:1"),
+        ("socks5h://h", "socks5h://h"),
+        ({"url": "https://h"}, "https://h"),
+        ({"host": "h"}, "http://h"),
+        (
+            {"protocol": "socks5", "host": "h", "port": 1080, "username": "u@", "password": "p/:"},
+            "socks5://u%40:p%2F%3A@h:1080",
+        ),
+    ],
+)
+def test_a_proxy_is_a_url_or_its_parts(proxy, url) -> None:
+    assert spec.proxy_url(program({"proxy": proxy}).expanded({}).proxy) == url
+
+
+def test_every_secret_is_known_to_the_redactor() -> None:
+    """Named ones, and what headers, URL and proxy give away."""
+    found = program(
+        {
+            "url": "wss://u:urlpass@h/?token=urltoken",
+            "headers": {"Authorization": "Bearer abcdef", "Origin": "https://x", "X-A": "%{A}"},
+            "proxy": "http://u:proxypass@h",
+        },
+        A="env-secret",
+    ).secrets
+    assert {"env-secret", "urlpass", "urltoken", "abcdef", "proxypass"} <= set(found)
+    assert "https://x" not in found
+
+
+def test_settings_may_hold_secrets_as_well() -> None:
+    settings = RunSettings(headers={"X-Key": Secret("from-settings")})
+    assert "from-settings" in program({}, settings).secrets
+
+
+def test_plain_text_is_fine_without_credentials() -> None:
+    found = program({"url": "ws://stream.example.com", "headers": {"Origin": "https://x"}})
+    assert not found.carries_secret
+
+
+def test_kebab_names_are_those_of_the_page() -> None:
+    names = ("websocket-v2-send", "websocket-v2-close", "decode", "json-path", "json-parse")
+    params: list[Any] = [{"sendMessage": "x"}, {}, {}, {"path": "$"}, {}]
+    chain = [{"command": n, "params": p} for n, p in zip(names, params, strict=True)]
+    assert len(program({"onMessage": chain}).chains["onMessage"].steps) == 5
+
+
+def test_the_schema_describes_the_page_s_examples() -> None:
+    """Every parameter of the page has its place in the JSON Schema."""
+    schema = spec.document_schema()
+    json.dumps(schema)
+    params = schema["$defs"]["Params"]["properties"]
+    assert set(params) == {
+        "url", "ciphers", "headers", "heartbeatIntervalMs", "onConnect", "onMessage", "onClose",
+        "onError", "onInterval", "protocol", "proxy", "signalr", "socketio", "stopOn",
+    }  # fmt: skip
+    assert schema["$defs"]["Params"]["required"] == ["url"]
+    for name in ("SendParams", "DecodeParams", "JsonPathParams", "JsonParseParams", "IfElseParams"):
+        assert name in schema["$defs"]
+
+
+def test_every_document_of_configs_is_accepted() -> None:
+    folder = Path(__file__).parents[3] / "configs" / "websocket-v2"
+    env = {"INTERACT_QUOTE_URL": "wss://h/x", "INTERACT_QUOTE_TOKEN": "t"}
+    for path in folder.glob("*.json"):
+        assert Program(json.loads(path.read_text()), RunSettings(), env).warnings == []

@@ -1,0 +1,277 @@
+"""One connection of a run: its hooks, its timers, and how it ended.
+
+Everything a variant reports is worked off within its call, so a slow chain or a blocked output
+slows the reading, and nothing waits in a queue.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+from wsfeeds.clock import Clock, monotonic
+from wsfeeds.command.spec import Hook, Params
+from wsfeeds.command.variants import Ended, Phase, SendFailed, VariantSession
+from wsfeeds.errors import OutputFailed, ReaderGone, WsfeedsError
+from wsfeeds.pipeline import Gate
+
+
+class Owner(Protocol):
+    """What a connection asks of the run it belongs to."""
+
+    def run_hook(self, hook: Hook, data: Any, life: Life, recv_ts: int) -> None:
+        """Run a chain and publish its output."""
+
+    def connected(self, life: Life) -> None:
+        """The variant's handshake is through."""
+
+    def tick(self, life: Life) -> None:
+        """`onInterval` is due."""
+
+    def beat(self, life: Life) -> None:
+        """The heartbeat is due."""
+
+    def socket_error(self, message: str, phase: Phase, life: Life) -> None:
+        """Run `onError`."""
+
+    def malformed(self, error: str, frame: bytes, life: Life) -> None:
+        """Report a frame that makes no sense."""
+
+    def finish(self, reason: str) -> None:
+        """End the run politely."""
+
+    def flush(self) -> None:
+        """Let the outputs write."""
+
+
+class Life:
+    """Listens to one variant session, and is the connection that commands see."""
+
+    def __init__(
+        self, owner: Owner, params: Params, *, number: int, clock: Clock, gate: Gate
+    ) -> None:
+        """Prepare for a connection that is about to be opened; `number` counts them from 1."""
+        loop = asyncio.get_running_loop()
+        self.number = number
+        self.session: VariantSession | None = None
+        self.ended: asyncio.Future[Ended] = loop.create_future()
+        self.connected = False
+        self.deaf = False
+        self.paused = False
+        self.recv_ts = clock.now()
+        self.last_message_ts: int | None = None
+        self.evidence_at: float | None = None
+        self._owner = owner
+        self.params = params
+        self._clock = clock
+        self._gate = gate
+        self._loop = loop
+        self._idle: float | None = None
+        self._data: float | None = None
+        self._last_activity = self._last_message = monotonic()
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._close_wanted = False
+
+    def watch(self, idle: float | None, data: float | None) -> None:
+        """Take silence of so many seconds, at all or of messages, for the end."""
+        self._idle, self._data = idle, data
+
+    # --- Listener
+
+    def on_data(self) -> None:
+        """Stamp what has arrived; it proves that the peer lives."""
+        self.recv_ts = self._clock.now()
+        self._last_activity = monotonic()
+        if self.connected and self.evidence_at is None:
+            self.evidence_at = self._last_activity
+
+    def on_connected(self) -> None:
+        """Run `onConnect` and start the timers."""
+        if self.connected or self.ended.done():
+            return
+        self.connected = True
+        self._last_activity = self._last_message = monotonic()
+        self._guard(self._start)
+
+    def _start(self) -> None:
+        self._gate.attach(self)
+        self._owner.connected(self)
+        self._chain_over()
+        interval = self.params.on_interval
+        if interval is not None:
+            self._every("interval", interval.interval_ms / 1000, self._owner.tick)
+        beat = self.params.heartbeat_interval_ms
+        if beat is not None:
+            self._every("heartbeat", beat / 1000, self._owner.beat)
+        self._watch_silence()
+
+    def on_message(self, text: str) -> None:
+        """Run `onMessage`, here and now."""
+        if self.deaf or self.ended.done():
+            return
+        self._last_message = self._last_activity
+        self.last_message_ts = self.recv_ts
+        try:
+            self._owner.run_hook("onMessage", text, self, self.recv_ts)
+            self._chain_over()
+        except Exception as error:  # noqa: BLE001  # outermost: the event loop would swallow it
+            self.on_fault(error)
+
+    def on_read(self) -> None:
+        """Write out what the read brought."""
+        self._guard(self._owner.flush)
+
+    def on_error(self, message: str, phase: Phase) -> None:
+        """Run `onError` for an error that does not end the connection."""
+        if not self.ended.done():
+            self._guard(lambda: self._owner.socket_error(message, phase, self))
+
+    def on_malformed(self, error: str, frame: bytes) -> None:
+        """Report a frame that makes no sense; it is passed over."""
+        if not (self.deaf or self.ended.done()):
+            self._guard(lambda: self._owner.malformed(error, frame, self))
+
+    def on_ended(self, ended: Ended) -> None:
+        """Remember how the connection ended, the first time."""
+        if not self.ended.done():
+            self.deaf = True
+            self.ended.set_result(ended)
+
+    def on_fault(self, error: BaseException) -> None:
+        """End the connection for an error; one of ours, or of an output, ends the run."""
+        if self.ended.done():
+            return
+        self.deaf = True
+        if isinstance(error, WsfeedsError) and not isinstance(error, OutputFailed | ReaderGone):
+            self.ended.set_result(Ended(code=1006, reason=error.message, error=error))
+        else:
+            self.ended.set_exception(error)
+            self.ended.exception()  # whoever waits gets it; nobody waiting is no leak
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something beside the connection until it is over."""
+        task = self._loop.create_task(self._guarded(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except Exception as error:  # noqa: BLE001  # outermost of this task
+            self.on_fault(error)
+
+    # --- the connection that commands see
+
+    def send(self, text: str) -> None:
+        """Send a message by the variant's rules.
+
+        Raises:
+            SendFailed: The connection is not open.
+        """
+        if self.session is None or not self.connected or self.ended.done():
+            raise SendFailed("the connection is not open")
+        self.session.send(text)
+
+    def request_close(self) -> None:
+        """Close cleanly and finish once the running chain is through."""
+        self._close_wanted = True
+
+    def _chain_over(self) -> None:
+        if self._close_wanted and not self.deaf:
+            self.deaf = True
+            self._owner.finish("closed by the document")
+
+    # --- Valve
+
+    def pause_reading(self) -> None:
+        """Leave the network unread: an output is behind."""
+        self.paused = True
+        if self.session is not None:
+            self.session.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read on; silence counts from here."""
+        self.paused = False
+        self._last_activity = self._last_message = monotonic()
+        if self.session is not None:
+            self.session.resume_reading()
+
+    # --- timers
+
+    def _every(self, name: str, seconds: float, call: Callable[[Life], None]) -> None:
+        """Call again and again, on the beat; beats that were missed are left out."""
+        due = self._loop.time() + seconds
+
+        def fire() -> None:
+            nonlocal due
+            due = max(due + seconds, self._loop.time())
+            self._timers[name] = self._loop.call_at(due, fire)
+            if not self.deaf:
+                self._guard(lambda: call(self))
+                self._chain_over()
+
+        self._timers[name] = self._loop.call_at(due, fire)
+
+    def _watch_silence(self) -> None:
+        """Judge silence now, and look again when it could be too long."""
+        verdicts = list(self._silences())
+        if not verdicts:
+            return
+        now = monotonic()
+        for deadline, verdict in verdicts:
+            if now >= deadline and not self.paused:
+                verdict()
+                return
+        wait = max(0.001, min(deadline for deadline, _ in verdicts) - now)
+        if self.paused:
+            wait = max(wait, 0.1)
+        self._timers["silence"] = self._loop.call_later(wait, self._watch_silence)
+
+    def _silences(self) -> list[tuple[float, Callable[[], None]]]:
+        """Return deadlines and what passes then; `inactive` first, it is the document's wish."""
+        found: list[tuple[float, Callable[[], None]]] = []
+        stop = self.params.stop_on
+        if stop.inactive:
+            seconds = stop.inactive_after_ms / 1000
+            found.append((self._last_activity + seconds, lambda: self._owner.finish("inactive")))
+        if self._idle is not None:
+            why = f"nothing received for {self._idle:g} s"
+            found.append((self._last_activity + self._idle, lambda: self._stale(why)))
+        if self._data is not None:
+            told = f"no message for {self._data:g} s"
+            found.append((self._last_message + self._data, lambda: self._stale(told)))
+        return found
+
+    def _stale(self, why: str) -> None:
+        self.on_ended(Ended(code=1006, reason=why, stale=True))
+
+    # --- the end
+
+    async def close(self) -> None:
+        """Say goodbye, close, and stop everything that belongs to this connection."""
+        self.deaf = True
+        self.stop_timers()
+        try:
+            if self.session is not None:
+                await self.session.close()
+        finally:
+            self._gate.detach(self)
+            for task in list(self._tasks):
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            if self.session is not None:
+                await self.session.route.aclose()
+
+    def stop_timers(self) -> None:
+        """Let nothing more fall due."""
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+
+    def _guard(self, call: Callable[[], None]) -> None:
+        try:
+            call()
+        except Exception as error:  # noqa: BLE001  # outermost: the event loop would swallow it
+            self.on_fault(error)

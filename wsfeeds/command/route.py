@@ -1,0 +1,274 @@
+"""How everything of one connection travels: headers, cookies, proxy, TLS; HTTP and WebSocket.
+
+Cookies that an answer sets go out again with every later request and upgrade (sticky sessions);
+docs/protocols/websocket_v2.md, section 5.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
+
+import msgspec
+
+from wsfeeds import config
+from wsfeeds.config.run import RunSettings
+from wsfeeds.errors import CredentialsRefused, Transient, UsageError, WsfeedsError
+from wsfeeds.transport.base import Connection, Dial, Listener, Transport, UpgradeRefused
+from wsfeeds.transport.proxies import proxy_for
+
+if TYPE_CHECKING:
+    import httpx
+
+_REFUSED = frozenset({401, 403})
+_SCHEMES = {"ws": "http", "wss": "https", "http": "http", "https": "https"}
+_SOCKET_SCHEMES = {"http": "ws", "https": "wss"}
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """The answer to one HTTP request; header names are in lower case."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+def refusal(status: int, what: str, headers: Mapping[str, str] | None = None) -> WsfeedsError:
+    """Return the error for an HTTP status that is no success; `what` was asked for.
+
+    401 and 403 refuse the credentials, anything else may be better another time.
+    """
+    message = f"{what} was answered with HTTP {status}"
+    if status in _REFUSED:
+        return CredentialsRefused(message, code=status)
+    wait = (headers or {}).get("retry-after", "")
+    retry_after = float(wait) if wait.isdecimal() else None
+    return Transient(message, code=status, status=status, retry_after=retry_after)
+
+
+def http_url(url: str) -> str:
+    """Return the URL for HTTP requests to the same place."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(scheme=_SCHEMES[parts.scheme.lower()]))
+
+
+def ws_url(url: str) -> str:
+    """Return the URL for a WebSocket at the same place."""
+    parts = urlsplit(http_url(url))
+    return urlunsplit(parts._replace(scheme=_SOCKET_SCHEMES[parts.scheme], fragment=""))
+
+
+class Route:
+    """Makes the HTTP requests and upgrades of one connection."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        settings: RunSettings,
+        proxy: str | None,
+        ciphers: str | None,
+        transport: Transport,
+        learn: Callable[[str], None],
+        carries_secret: bool,
+    ) -> None:
+        """Prepare; `headers` go with everything, `learn` hears of secrets for the redactor."""
+        self.url = url
+        self.settings = settings
+        self.learn = learn
+        self._headers = {name: value for name, value in headers.items() if name.lower() != "cookie"}
+        self._cookie = next((v for name, v in headers.items() if name.lower() == "cookie"), None)
+        self._proxy = proxy
+        self._ciphers = ciphers
+        self._transport = transport
+        self._carries_secret = carries_secret
+        self._clients: dict[tuple[str | None, bool], httpx.AsyncClient] = {}
+        self._jar: httpx.Cookies | None = None
+
+    @staticmethod
+    def http(url: str) -> str:
+        """Return the URL for HTTP requests to the same place."""
+        return http_url(url)
+
+    @staticmethod
+    def ws(url: str) -> str:
+        """Return the URL for a WebSocket at the same place."""
+        return ws_url(url)
+
+    # --- WebSocket
+
+    async def upgrade(
+        self, url: str, listener: Listener, headers: Mapping[str, str] | None = None
+    ) -> Connection:
+        """Open a WebSocket; `headers` win over the document's.
+
+        Raises:
+            CredentialsRefused: The server answered 401 or 403.
+            UpgradeRefused, Transient, UsageError: See `wsfeeds.transport.base.Transport.connect`.
+        """
+        self._check(url)
+        sent = self._merged(headers)
+        cookie = self._cookies_for(url)
+        if cookie:
+            sent["Cookie"] = cookie
+        dial = Dial(
+            url=ws_url(url),
+            headers=sent,
+            timeout=self.settings.connect_timeout,
+            max_frame=self.settings.max_frame,
+            compression=self.settings.compression,
+            proxy=proxy_for(url, self._proxy),
+            ca_file=self.settings.ca_file,
+            ciphers=self._ciphers,
+        )
+        try:
+            return await self._transport.connect(dial, listener)
+        except UpgradeRefused as error:
+            if error.status in _REFUSED:
+                raise CredentialsRefused(error.message, code=error.code) from error
+            raise
+
+    # --- HTTP
+
+    async def fetch(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        content: bytes | str | None = None,
+        data: Mapping[str, str] | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109  # the HTTP library's own, for each step
+    ) -> Reply:
+        """Make one request and read its answer whole; every status is returned.
+
+        Args:
+            method: The HTTP method.
+            url: Where to; ws and wss are taken for http and https.
+            headers: They win over the document's.
+            content: The body.
+            data: Or a form.
+            timeout: Seconds for the answer to begin and between its parts; `connect_timeout` if
+                not given.
+
+        Raises:
+            Transient: No answer came, or one larger than `max_frame`.
+            UsageError: The URL, the proxy or a TLS setting cannot be used.
+        """
+        body = bytearray()
+        limit = timeout or self.settings.connect_timeout
+        async with self.stream(
+            method, url, headers=headers, content=content, data=data, timeout=limit
+        ) as response:
+            async for chunk in response.aiter_bytes():
+                body += chunk
+                if len(body) > self.settings.max_frame:
+                    largest = self.settings.max_frame
+                    raise Transient(f"an answer was larger than max_frame ({largest} bytes)")
+            named = {name.lower(): value for name, value in response.headers.items()}
+            return Reply(response.status_code, named, bytes(body))
+
+    @contextlib.asynccontextmanager
+    async def stream(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        content: bytes | str | None = None,
+        data: Mapping[str, str] | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109  # the HTTP library's own, for each step
+        timeout_read: float | None = None,
+    ) -> AsyncIterator[httpx.Response]:
+        """Make one request and yield its answer for reading in parts, see `fetch`.
+
+        `timeout_read` is the longest silence within the answer; without one of the two timeouts
+        there is no limit to it.
+        """
+        import httpx  # noqa: PLC0415  # 0.1 s that the native variant does not pay
+
+        self._check(url)
+        client = self._client(http_url(url))
+        connect = timeout or self.settings.connect_timeout
+        limits = httpx.Timeout(connect, read=timeout_read or timeout)
+        sent = self._merged(headers)
+        try:
+            request = client.build_request(
+                method, http_url(url), headers=sent, content=content, data=data, timeout=limits
+            )
+            if self._cookie is not None:
+                held = request.headers.get("cookie")
+                request.headers["Cookie"] = f"{self._cookie}; {held}" if held else self._cookie
+            response = await client.send(request, stream=True)
+            try:
+                yield response
+            finally:
+                await response.aclose()
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+            raise UsageError(f"this URL cannot be used: {error}") from error
+        except httpx.HTTPError as error:
+            raise Transient(f"{urlsplit(url).hostname}: {_plain(error)}") from error
+
+    async def aclose(self) -> None:
+        """Close what is kept open for further requests."""
+        clients, self._clients = self._clients, {}
+        for client in clients.values():
+            await client.aclose()
+
+    # --- what they share
+
+    def _check(self, url: str) -> None:
+        config.check_transport(
+            url,
+            carries_secret=self._carries_secret,
+            allow_insecure=self.settings.allow_insecure,
+        )
+
+    def _merged(self, headers: Mapping[str, str] | None) -> dict[str, str]:
+        own = dict(headers or {})
+        names = {name.lower() for name in own}
+        return {n: v for n, v in self._headers.items() if n.lower() not in names} | own
+
+    def _client(self, url: str) -> httpx.AsyncClient:
+        import httpx  # noqa: PLC0415  # see `stream`
+
+        from wsfeeds.transport.websocket import USER_AGENT, tls_context  # noqa: PLC0415
+
+        secure = url.startswith("https:")
+        proxy = proxy_for(url, self._proxy)
+        client = self._clients.get((proxy, secure))
+        if client is None:
+            self._jar = self._jar if self._jar is not None else httpx.Cookies()
+            verify: Any = tls_context(self.settings.ca_file, self._ciphers) if secure else False
+            client = httpx.AsyncClient(
+                verify=verify,
+                proxy=proxy,
+                trust_env=False,
+                headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
+                limits=httpx.Limits(keepalive_expiry=15.0),
+            )
+            client._cookies = self._jar  # noqa: SLF001  # its setter copies: one jar for all
+            self._clients[proxy, secure] = client
+        return client
+
+    def _cookies_for(self, url: str) -> str:
+        """Return the Cookie header of an upgrade: the document's cookies, then the server's."""
+        held = ""
+        if self._jar is not None:
+            import httpx  # noqa: PLC0415  # see `stream`
+
+            request = httpx.Request("GET", http_url(url))
+            self._jar.set_cookie_header(request)
+            held = request.headers.get("cookie", "")
+        return "; ".join(filter(None, (self._cookie, held)))
+
+
+def _plain(error: httpx.HTTPError) -> str:
+    name = type(error).__name__
+    if "Timeout" in name:
+        return "no answer in time"
+    cause = error.__cause__ or error
+    return getattr(cause, "strerror", None) or str(error).strip() or name

@@ -1,0 +1,314 @@
+"""The WebSocket V2 command document as typed structs; docs/protocols/websocket_v2.md, section 2.
+
+`read_document` is the way in: it checks everything that can be checked without a connection and
+names the place of what is wrong (`params.onInterval.intervalMs: …`). What the hooks' commands take
+is declared beside each command in `wsfeeds.command.commands`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, get_args
+from urllib.parse import quote, urlsplit
+
+import msgspec
+from msgspec import Meta
+
+from wsfeeds.config import nearest
+from wsfeeds.errors import UsageError
+
+Protocol = Literal["native", "signalr", "signalr-legacy", "socketio"]
+TransportName = Literal["webSockets", "serverSentEvents", "longPolling"]
+Milliseconds = Annotated[float, Meta(gt=0, description="milliseconds")]
+Hook = Literal["onConnect", "onMessage", "onInterval", "onError", "onClose"]
+SCHEMES = ("ws", "wss", "http", "https")
+PROXY_SCHEMES = ("http", "https", "socks5", "socks5h")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_OURS = frozenset({"host", "connection", "upgrade", "content-length", "transfer-encoding"})
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True):
+    """One command of a hook: by `type` and `id`, or by its kebab-case name."""
+
+    id: int | None = None
+    type: str | None = None
+    command: str | None = None
+    params: dict[str, Any] = {}
+
+
+class Interval(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Commands to be run every `intervalMs` while connected."""
+
+    interval_ms: Milliseconds
+    commands: list[Command]
+
+
+class ProxySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A proxy in parts, or its whole `url`."""
+
+    url: str | None = None
+    protocol: Literal["http", "https", "socks5", "socks5h"] = "http"
+    host: str | None = None
+    port: Annotated[int, Meta(ge=1, le=65535)] | None = None
+    username: str | None = None
+    password: str | None = None
+
+
+class SignalROptions(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """For both SignalR variants; `hubs` is our extension for `signalr-legacy`."""
+
+    methods: list[str]
+    skip_negotiation: bool = False
+    transport: TransportName | None = None
+    hubs: list[str] = []
+
+
+class SocketIOOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """For the Socket.IO variant; an empty list of events takes them all."""
+
+    events: list[str]
+    path: str = "/socket.io/"
+
+
+class StopOn(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What ends the run; `inactiveAfterMs` is our extension."""
+
+    inactive: bool = False
+    item_deleted: bool = False
+    server_close: bool = False
+    inactive_after_ms: Milliseconds = 60_000.0
+
+
+class Params(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The parameters of the WebSocket V2 command."""
+
+    url: str
+    protocol: Protocol = "native"
+    headers: dict[str, str] = {}
+    ciphers: str | None = None
+    proxy: str | ProxySettings | None = None
+    on_connect: list[Command] = []
+    on_message: list[Command] = []
+    on_interval: Interval | None = None
+    on_error: list[Command] = []
+    on_close: list[Command] = []
+    heartbeat_interval_ms: Milliseconds | None = None
+    signalr: SignalROptions | None = None
+    socketio: SocketIOOptions | None = None
+    stop_on: StopOn = StopOn()
+
+
+class Document(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole document: `{"command": "websocket-v2", "params": {…}}`."""
+
+    params: Params
+    command: Literal["websocket-v2"] | None = None
+    id: Literal[1] | None = None
+    type: Literal["WS_V2"] | None = None
+
+
+HOOK_LISTS = ("onConnect", "onMessage", "onError", "onClose")
+
+
+def document_schema() -> dict[str, Any]:
+    """Return the JSON Schema of the document, for `wsfeeds schema websocket-v2`."""
+    from wsfeeds.command.commands import command_schemas  # noqa: PLC0415  # it imports this module
+
+    schema = msgspec.json.schema(Document)
+    definitions = schema.setdefault("$defs", {})
+    definitions |= command_schemas()
+    definitions["Document"]["anyOf"] = [{"required": ["command"]}, {"required": ["id", "type"]}]
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "wsfeeds run: the WebSocket V2 command document",
+        **schema,
+    }
+
+
+def read_document(raw: Any) -> tuple[Document, list[str]]:
+    """Return the typed document and warnings about members that nobody knows.
+
+    Raises:
+        UsageError: Something is missing or wrong; the message begins with its place.
+    """
+    if not isinstance(raw, dict):
+        raise UsageError('the document must be {"command": "websocket-v2", "params": {…}}')
+    _check_identity(raw)
+    _check_headers(raw.get("params"))
+    document = convert(raw, Document, "")
+    _check_proxy(document.params.proxy)
+    return document, [*unknown_members(raw, Document, ""), *_overridden(document.params.headers)]
+
+
+def convert(raw: Any, kind: Any, place: str) -> Any:
+    """Return `raw` as a `kind` of struct.
+
+    Raises:
+        UsageError: It is none; the message begins with the place, which is within `place`.
+    """
+    try:
+        return msgspec.convert(raw, kind)
+    except msgspec.ValidationError as error:
+        raise UsageError(_located(str(error), place, raw)) from None
+
+
+def _check_identity(raw: Mapping[str, Any]) -> None:
+    named = raw.get("command")
+    if named is None and (raw.get("type"), raw.get("id")) == ("WS_V2", 1):
+        return
+    if named != "websocket-v2":
+        told = f"not {named!r}" if named is not None else "and it is missing"
+        raise UsageError(f'command: must be "websocket-v2", {told}')
+
+
+def _check_headers(params: Any) -> None:
+    headers = params.get("headers") if isinstance(params, dict) else None
+    for name, value in headers.items() if isinstance(headers, dict) else ():
+        if not _HEADER_NAME.fullmatch(name):
+            raise UsageError(f"params.headers: {name!r} is no name of a header")
+        if not isinstance(value, str):
+            raise UsageError(f"params.headers.{name}: expected a string")
+
+
+def _overridden(headers: Mapping[str, str]) -> Iterator[str]:
+    for name in headers:
+        if is_ours(name):
+            yield f"params.headers.{name}: the handshake sets this one itself; left out"
+
+
+def is_ours(header: str) -> bool:
+    """Tell whether a header belongs to the handshake and may not be overridden."""
+    name = header.lower()
+    return name in _OURS or name.startswith("sec-websocket-")
+
+
+# --- places -----------------------------------------------------------------------------------
+
+_AT = re.compile(r" - at `\$?(?P<path>[^`]*)`$")
+_MISSING = re.compile(r"Object missing required field `([^`]+)`")
+_EXTRA = re.compile(r"Object contains unknown field `([^`]+)`")
+_CHOICES = {
+    "protocol": get_args(Protocol),
+    "transport": get_args(TransportName),
+    "encoding": ("base64+lz4", "base64+gzip"),
+    "operator": ("AND", "OR"),
+}
+
+
+def _located(message: str, place: str, raw: Any) -> str:
+    """Turn msgspec's message into `place: what is wrong`."""
+    match = _AT.search(message)
+    path = (match["path"] if match else "").removeprefix(".")
+    what = message[: match.start()] if match else message
+    missing, extra = _MISSING.match(what), _EXTRA.match(what)
+    if missing or extra:
+        path = ".".join(filter(None, (path, (missing or extra)[1])))  # type: ignore[index]  # one is set
+        what = "is required" if missing else "nobody knows this member"
+    elif what.startswith("Invalid enum value"):
+        name = path.rpartition(".")[2]
+        if name == "protocol" and path.endswith("proxy.protocol"):
+            choices: tuple[str, ...] = PROXY_SCHEMES
+        else:
+            choices = _CHOICES.get(name, ())
+        told = what.removeprefix("Invalid enum value ")
+        what = f"must be one of {', '.join(choices)}, not {told}" if choices else what
+    else:
+        what = what[:1].lower() + what[1:]
+    del raw
+    whole = ".".join(filter(None, (place, path))).replace(".[", "[")
+    return f"{whole or 'the document'}: {what}"
+
+
+def unknown_members(raw: Any, kind: Any, place: str) -> Iterator[str]:
+    """Warn about members that the structs do not have, all the way down."""
+    if isinstance(raw, list):
+        for index, each in enumerate(raw):
+            yield from unknown_members(each, kind, f"{place}[{index}]")
+        return
+    if not isinstance(raw, dict):
+        return
+    fields = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
+    for name, value in raw.items():
+        where = f"{place}.{name}" if place else name
+        if name not in fields:
+            yield f"{where}: nobody knows this member{nearest(name, fields)}"
+            continue
+        inner = _struct_within(fields[name])
+        if inner is not None:
+            yield from unknown_members(value, inner, where)
+
+
+def _struct_within(kind: Any) -> Any:
+    """Return the struct that a field holds, alone, optional or in a list."""
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return kind
+    return next(filter(None, map(_struct_within, get_args(kind))), None)
+
+
+# --- what strings say -------------------------------------------------------------------------
+
+
+def check_url(url: str) -> None:
+    """Refuse a URL that names no server; the message does not show it, it may hold a password.
+
+    Raises:
+        UsageError: Its scheme is none of ws, wss, http, https, or it has no host.
+    """
+    try:
+        parts = urlsplit(url)
+        whole = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        whole = False
+    if not whole or parts.scheme.lower() not in SCHEMES or any(map(str.isspace, url)):
+        raise UsageError("params.url: must be a URL that begins with ws://, wss://, http:// or "
+                         "https:// and has a host")  # fmt: skip
+
+
+def check_header_values(headers: Mapping[str, str]) -> None:
+    """Refuse values that no HTTP request can carry.
+
+    Raises:
+        UsageError: A value, expanded, is not one line of ASCII.
+    """
+    for name, value in headers.items():
+        if not value.isascii() or not all(char.isprintable() or char == "\t" for char in value):
+            raise UsageError(f"params.headers.{name}: must be one line of ASCII text")
+
+
+def _check_proxy(proxy: str | ProxySettings | None) -> None:
+    if isinstance(proxy, ProxySettings) and (proxy.url is None) == (proxy.host is None):
+        raise UsageError("params.proxy: needs either url, or host with protocol and port")
+
+
+def proxy_url(proxy: str | ProxySettings | None) -> str | None:
+    """Return the proxy as one URL, variables expanded.
+
+    Raises:
+        UsageError: Its scheme is none that can be used, or it has no host.
+    """
+    if proxy is None:
+        return None
+    url = proxy if isinstance(proxy, str) else _joined(proxy)
+    try:
+        parts = urlsplit(url)
+        whole = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        whole = False
+    if not whole or parts.scheme.lower() not in PROXY_SCHEMES:
+        raise UsageError(
+            f"params.proxy: must be a URL that begins with one of {', '.join(PROXY_SCHEMES)} "
+            "and has a host"
+        )
+    return url
+
+
+def _joined(proxy: ProxySettings) -> str:
+    if proxy.url is not None:
+        return proxy.url
+    user = ""
+    if proxy.username is not None:
+        password = f":{quote(proxy.password, safe='')}" if proxy.password is not None else ""
+        user = f"{quote(proxy.username, safe='')}{password}@"
+    port = f":{proxy.port}" if proxy.port is not None else ""
+    return f"{proxy.protocol}://{user}{proxy.host}{port}"

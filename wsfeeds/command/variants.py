@@ -1,0 +1,317 @@
+"""What a protocol variant is: one connection that turns a server's talk into texts for `onMessage`.
+
+The executor (`wsfeeds.command.executor`) makes a fresh `VariantSession` for each connection, opens
+it and is told by plain calls what happens, without queue or task switch: `on_data` for each read,
+`on_connected` once, `on_message` for each message, `on_read` when the read is used up, `on_ended`
+once. A variant never retries by itself, runs no hooks and never looks at the document's commands.
+
+Each module named in `_MODULES` has one subclass called `Client`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Coroutine
+from typing import Any, ClassVar, Literal, Protocol, cast
+
+import msgspec
+
+from wsfeeds.command.route import Route
+from wsfeeds.command.spec import Params
+from wsfeeds.errors import ExitCode, Transient, WsfeedsError
+from wsfeeds.session.keepalive import WEBSOCKET_PING
+from wsfeeds.transport.base import Connection
+
+_MODULES = {
+    "native": "wsfeeds.command.native",
+    "signalr": "wsfeeds.command.signalr",
+    "signalr-legacy": "wsfeeds.command.signalr_legacy",
+    "socketio": "wsfeeds.command.socketio",
+}
+
+Phase = Literal["connect", "connection", "send"]
+"""Where a socket error happened: while connecting, while connected, while sending."""
+
+
+class Unusable(WsfeedsError):
+    """The server said something that no further attempt can mend: exit 4, no retry."""
+
+    exit_code = ExitCode.UNREACHABLE
+
+
+class SendFailed(WsfeedsError):
+    """A message cannot be sent now; the chain that wanted to is abandoned, nothing else."""
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
+    """How a connection ended; `code`, `reason` and `clean` become the data of `onClose`.
+
+    `by_server` is a close by the variant's own protocol or a close frame (`stopOn.serverClose`); a
+    dropped connection is none. `error` is why there is to be an `onError` run before, and, unless
+    it is transient, why there is no further attempt. `stale` is silence. `retry_after` is the
+    least wait before the next attempt, in seconds.
+    """
+
+    code: int | None = None
+    reason: str = ""
+    clean: bool = False
+    by_server: bool = False
+    stale: bool = False
+    error: WsfeedsError | None = None
+    retry_after: float | None = None
+
+
+class Listener(Protocol):
+    """What a variant calls, always on the event loop's thread; no call raises or waits."""
+
+    @property
+    def paused(self) -> bool:
+        """Whether nothing is to be read now, so that silence says nothing about the peer."""
+
+    def on_data(self) -> None:
+        """Something has arrived, a keepalive too: stamps the time of what follows."""
+
+    def on_connected(self) -> None:
+        """The variant's handshake is through; `send` works from here on. Runs `onConnect`."""
+
+    def on_message(self, text: str) -> None:
+        """One message for `onMessage`, as its initial `data`."""
+
+    def on_read(self) -> None:
+        """What had arrived has been handed over: results may be written out."""
+
+    def on_error(self, message: str, phase: Phase) -> None:
+        """A socket error that does not end the connection (a failed POST). Runs `onError`."""
+
+    def on_malformed(self, error: str, frame: bytes) -> None:
+        """A frame that makes no sense and is passed over."""
+
+    def on_ended(self, ended: Ended) -> None:
+        """The connection is over; calls after the first one, and after `close`, are ignored."""
+
+    def on_fault(self, error: BaseException) -> None:
+        """An exception escaped in a plain call or a spawned task: the connection is over.
+
+        A `Transient` is retried, another `WsfeedsError` ends the run with its exit code, anything
+        else is a fault of ours (exit 1).
+        """
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something beside the connection.
+
+        It is cancelled when the connection is over; an error goes to `on_fault`.
+        """
+
+
+class VariantSession(ABC):
+    """One connection, from its first request to its goodbye."""
+
+    def __init__(self, params: Params, route: Route, listener: Listener) -> None:
+        """Prepare; nothing is opened.
+
+        Args:
+            params: The document's parameters, with all variables expanded.
+            route: Makes every HTTP request and WebSocket upgrade of this connection.
+            listener: Whom to tell.
+        """
+        self.params = params
+        self.route = route
+        self.listener = listener
+
+    @classmethod
+    def check(cls, params: Params) -> list[str]:
+        """Return warnings about parameters that this variant ignores; called before anything opens.
+
+        Raises:
+            UsageError: A parameter cannot work with it; the message begins with its place.
+        """
+        del params
+        return []
+
+    @abstractmethod
+    async def open(self) -> None:
+        """Connect; return after `on_connected` has been called. What was opened is left to `close`.
+
+        Raises:
+            Transient: No connection could be made; another attempt may.
+            CredentialsRefused: The server does not accept the credentials or the namespace.
+            Unusable: Another attempt is pointless.
+            UsageError: The URL, the proxy or a TLS setting cannot be used.
+        """
+
+    @abstractmethod
+    def send(self, text: str) -> None:
+        """Send what a Send command says, mapped as protocol page section 6 tells; in order.
+
+        A variant that sends by HTTP queues it for one task that posts in order.
+
+        Raises:
+            SendFailed: The connection is not open.
+        """
+
+    @abstractmethod
+    def pause_reading(self) -> None:
+        """Stop reading from the network (back-pressure); timers that watch silence stop too."""
+
+    @abstractmethod
+    def resume_reading(self) -> None:
+        """Read on, and start the watching of silence anew."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Say goodbye and close within five seconds; idempotent, works after any failure too."""
+
+
+class SocketSession(VariantSession):
+    """Base of what speaks over one WebSocket: `received` is the codec; exceptions end it cleanly.
+
+    It is the transport's listener and sends WebSocket pings, which keep middle boxes from
+    forgetting the connection. Subclasses implement `open` (by `upgrade`), `received` and, where the
+    defaults do not fit, `opened` and `closed`.
+    """
+
+    pongs_prove: ClassVar[bool] = False
+    """Whether a missing WebSocket pong means that the peer is gone (no keepalive of its own)."""
+    connection: Connection | None = None
+    _ping_timer: asyncio.TimerHandle | None = None
+    _pong_timer: asyncio.TimerHandle | None = None
+    _told = False
+    _ponged = False
+
+    async def upgrade(self, url: str, headers: dict[str, str] | None = None) -> None:
+        """Open the WebSocket; errors as for `open`."""
+        await self.route.upgrade(url, self, headers)
+
+    def opened(self) -> None:
+        """Say what comes first; the default is a protocol that begins with nothing."""
+        self.listener.on_connected()
+
+    @abstractmethod
+    def received(self, frame: bytes, binary: bool) -> None:
+        """Take one message; text is not yet checked to be UTF-8.
+
+        Raises:
+            UnicodeDecodeError: It is not; reported as malformed.
+        """
+
+    def closed(self, code: int, reason: str) -> Ended:
+        """Return how a closed socket is to be understood; 1006 is a dropped connection."""
+        if code == 1009:
+            limit = self.route.settings.max_frame
+            error = Transient(f"a frame was larger than max_frame ({limit} bytes)", code=code)
+            return Ended(code=code, reason=reason, error=error)
+        dropped = code == 1006
+        return Ended(code=code, reason=reason, clean=not dropped, by_server=not dropped)
+
+    def send(self, text: str) -> None:
+        """Send one text frame as it is."""
+        if self.connection is None:
+            raise SendFailed("the connection is not open")
+        self.connection.send(text)
+
+    def pause_reading(self) -> None:
+        """Leave the socket unread; a missing pong says nothing now."""
+        self._expect_pong(False)
+        if self.connection is not None:
+            self.connection.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read the socket again."""
+        if self.connection is not None:
+            self.connection.resume_reading()
+
+    async def close(self) -> None:
+        """Close with 1000; subclasses say their goodbye first."""
+        self._stop_timers()
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            await connection.close()
+
+    # --- WebSocket pings
+
+    def _schedule_ping(self) -> None:
+        idle = self.route.settings.idle_timeout
+        every = WEBSOCKET_PING if idle is None else min(WEBSOCKET_PING, idle / 2)
+        self._ping_timer = asyncio.get_running_loop().call_later(every, self._ping)
+
+    def _ping(self) -> None:
+        if self.connection is not None:
+            self.connection.ping()
+            if self.pongs_prove and self._pong_timer is None and not self.listener.paused:
+                self._expect_pong(True)
+            self._schedule_ping()
+
+    def _expect_pong(self, expected: bool) -> None:
+        if self._pong_timer is not None:
+            self._pong_timer.cancel()
+            self._pong_timer = None
+        if expected:
+            wait = self.route.settings.pong_timeout
+            self._pong_timer = asyncio.get_running_loop().call_later(wait, self._silent)
+
+    def _silent(self) -> None:
+        wait = self.route.settings.pong_timeout
+        self.listener.on_ended(Ended(code=1006, reason=f"no pong within {wait:g} s", stale=True))
+
+    def _stop_timers(self) -> None:
+        self._expect_pong(False)
+        if self._ping_timer is not None:
+            self._ping_timer.cancel()
+
+    # --- what the transport calls
+
+    def on_open(self, connection: Connection) -> None:
+        """Keep the connection and say what comes first."""
+        self.connection = connection
+        self._schedule_ping()
+        try:
+            self.opened()
+        except Exception as error:  # noqa: BLE001  # outermost: the event loop would swallow it
+            self.listener.on_fault(error)
+
+    def on_data(self) -> None:
+        """Any bytes prove that the peer lives, but an answer to our ping is no activity of its."""
+        self._told = self._ponged = False
+        self._expect_pong(False)
+
+    def on_frame(self, frame: bytes, binary: bool) -> None:
+        """Read one message."""
+        self._tell()
+        try:
+            self.received(frame, binary)
+        except UnicodeDecodeError as error:
+            self.listener.on_malformed(str(error), frame)
+        except Exception as error:  # noqa: BLE001  # outermost: the event loop would swallow it
+            self.listener.on_fault(error)
+
+    def on_read(self) -> None:
+        """Pass on that the read is used up; neither frame nor pong: a ping, or half a frame."""
+        if not self._ponged:
+            self._tell()
+        self.listener.on_read()
+
+    def on_pong(self) -> None:
+        """Remember that the read had an answer to our ping."""
+        self._ponged = True
+
+    def on_close(self, code: int, reason: str) -> None:
+        """Tell how it ended."""
+        self.connection = None
+        self._stop_timers()
+        try:
+            self.listener.on_ended(self.closed(code, reason))
+        except Exception as error:  # noqa: BLE001  # outermost: the event loop would swallow it
+            self.listener.on_fault(error)
+
+    def _tell(self) -> None:
+        if not self._told:
+            self._told = True
+            self.listener.on_data()
+
+
+def find_variant(protocol: str) -> type[VariantSession]:
+    """Return the class that speaks a `protocol` of the document."""
+    module = importlib.import_module(_MODULES[protocol])
+    return cast("type[VariantSession]", module.Client)
