@@ -43,8 +43,13 @@ if TYPE_CHECKING:
         Trade,
         Unknown,
     )
+    from wsfeeds.recordings.replay import read
 
-_HOMES = {"stream": "wsfeeds.app", "EventStream": "wsfeeds.app"}
+_HOMES = {
+    "stream": "wsfeeds.app",
+    "EventStream": "wsfeeds.app",
+    "read": "wsfeeds.recordings.replay",
+}
 
 __all__ = [
     "Action",
@@ -73,11 +78,14 @@ __all__ = [
     "Trade",
     "Unknown",
     "__version__",
+    "read",
     "stream",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name in {"errors", "events"}:
+        return importlib.import_module(f"wsfeeds.{name}")
     if name not in __all__:
         raise AttributeError(f"module 'wsfeeds' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES.get(name, "wsfeeds.events")), name)

@@ -15,6 +15,7 @@ from wsfeeds.events import AnyEvent
 from wsfeeds.outputs.queue import QueueOutput
 from wsfeeds.pipeline import Stream
 from wsfeeds.protocol import Connector, FeedSettings, Wanted
+from wsfeeds.secrets import Redactor
 from wsfeeds.session.feed import FeedRun
 from wsfeeds.session.tap import Tap
 from wsfeeds.transport.base import Transport
@@ -42,7 +43,10 @@ def find_channels(
         UsageError: The feed has no such channel; the message names the nearest one.
     """
     known = [channel.name for channel in connector.channels]
+    names = list(names)
     chosen = tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
+    if names and not chosen:
+        raise UsageError(f"no channel is named; {connector.name} has {', '.join(known)}")
     for name in chosen:
         if name not in known:
             near = config.nearest(name, known)
@@ -126,19 +130,16 @@ def open_feed(wanted: Subscription, stream: Stream, *, tap: Tap | None = None) -
 
 
 def find_transport(settings: FeedSettings) -> Transport:
-    """Return the transport that the settings ask for.
-
-    Raises:
-        UsageError: It is not installed, or cannot do what the settings ask for.
-    """
+    """Return the transport that the settings ask for; so far, `auto` has no choice."""
     from wsfeeds.transport.websocket import WebsocketsTransport  # noqa: PLC0415  # 0.1 s to import
 
-    if settings.transport == "picows":
-        raise UsageError("transport 'picows' is not available in this version")
+    assert settings.transport in {"auto", WebsocketsTransport.name}
     return WebsocketsTransport()
 
 
-async def list_markets(wanted: Subscription, *, sport: str | None = None) -> list[dict[str, Any]]:
+async def list_markets(
+    wanted: Subscription, *, sport: str | None = None, redactor: Redactor | None = None
+) -> list[dict[str, Any]]:
     """Return what can be subscribed on a feed, from the venue's own list.
 
     Raises:
@@ -156,6 +157,9 @@ async def list_markets(wanted: Subscription, *, sport: str | None = None) -> lis
             config_file=asked.config_file,
             require=False,
         )
+        if redactor is not None:
+            for secret in config.secrets_of(settings):
+                redactor.add(secret)
         exchange = connector.markets(settings, symbols=wanted.symbols, sport=sport)
         if exchange is None:
             raise UsageError(f"{connector.name} publishes no list of what can be subscribed")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable
 from decimal import Decimal
+from functools import lru_cache
 
 from wsfeeds.decimals import Unrepresentable
 
@@ -22,8 +23,11 @@ Top = tuple[str | None, str | None, str | None, str | None]
 """Bid price, bid quantity, ask price, ask quantity; None where a side is empty."""
 
 
+@lru_cache(maxsize=8_192)
 def price_key(price: str) -> int:
     """Return a plain decimal as an integer in units of 10^-24; finer digits are cut.
+
+    The prices around the top come again and again, so some thousands are remembered.
 
     Raises:
         Unrepresentable: It has thousands of digits.

@@ -48,6 +48,11 @@ class Event(msgspec.Struct, tag_field="type", kw_only=True, gc=False):
     venue_seq: int | None = None
     conn: int = 0
 
+    @property
+    def type(self) -> str:
+        """The event's type as it stands on its line."""
+        return str(self.__struct_config__.tag)
+
 
 class Trade(Event, tag="trade", kw_only=True, gc=False):
     """One trade; `ts` is the trade's own time, `side` the venue's direction."""

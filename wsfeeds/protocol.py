@@ -182,9 +182,13 @@ class Evicted(Control, frozen=True, kw_only=True):
 
 
 class Finished(Control, frozen=True, kw_only=True):
-    """The venue has nothing more to say here; the client closes after `linger` seconds."""
+    """The venue has nothing more to say here; the client closes after `linger` seconds.
+
+    `held`: something is still missing, so that only another one closes; the time runs already.
+    """
 
     linger: float = 0.0
+    held: bool = False
 
 
 class Reconnect(Control, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -13,6 +14,8 @@ from datetime import UTC, datetime
 from wsfeeds.secrets import Redactor
 
 logger = logging.getLogger("wsfeeds")
+secrets = Redactor()
+"""All secrets that this process has come to know: also the last line it says is free of them."""
 
 
 @dataclass
@@ -24,7 +27,7 @@ class Console:
     quiet: bool = False
     log_format: str = "text"
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
-    redactor: Redactor = field(default_factory=Redactor)
+    redactor: Redactor = field(default_factory=lambda: secrets)
 
     @property
     def stdout_is_terminal(self) -> bool:
@@ -55,7 +58,7 @@ class Console:
             if self.log_format == "json":
                 logger.log(logging.WARNING, text)
             else:
-                print(self.redactor(text), file=sys.stderr, flush=True)
+                tell(self.redactor(text))
 
 
 class _Text(logging.Formatter):
@@ -83,6 +86,12 @@ class _Json(logging.Formatter):
         if record.exc_info:
             line["exception"] = self._redact(self.formatException(record.exc_info))
         return json.dumps(line)
+
+
+def tell(text: str) -> None:
+    """Write a line to stderr; if that is full or gone, there is nobody to tell."""
+    with contextlib.suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
 
 
 def is_json() -> bool:

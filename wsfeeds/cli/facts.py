@@ -39,8 +39,8 @@ class FactLog:
             self._failing.add(who)
             seconds = (event.delay_ms or 0) / 1000
             logger.log(level, "%s: %s; trying again in %.1f s", who, event.reason, seconds)
-        elif event.state == "subscribed" and who in self._failing:
-            self._failing.discard(who)
+        elif event.state == "subscribed" and self._failing & {who, event.feed}:
+            self._failing -= {who, event.feed}  # one of several symbols may be all that is left
             logger.warning("%s: connected again", who)
         else:
             what = event.reason or event.url or ", ".join(event.symbols or ())

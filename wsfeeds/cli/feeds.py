@@ -102,4 +102,4 @@ def _detail(feed: FeedInfo) -> str:
 
 
 def _hidden(setting: SettingInfo) -> bool:
-    return setting.secret and setting.source not in {"unset", "default"}
+    return setting.value is None and setting.source not in {"unset", "default"}

@@ -11,8 +11,12 @@ from typing import Annotated
 
 import typer
 
-from wsfeeds._version import __version__
 from wsfeeds.cli import options as opt
+from wsfeeds.cli import record as _record
+from wsfeeds.cli import replay as _replay
+from wsfeeds.cli import run as _run
+from wsfeeds.cli import stats as _stats
+from wsfeeds.cli import verify as _verify
 
 app = typer.Typer(
     name="wsfeeds",
@@ -33,19 +37,8 @@ out, 4 no connection, 5 damaged recording, 6 output failed, 130 interrupted.""",
 )
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
-        print(f"wsfeeds {__version__}")
-        raise typer.Exit
-
-
-Version = Annotated[
-    bool, typer.Option("--version", callback=_version, is_eager=True, help="show the version")
-]
-
-
 @app.callback()
-def _root(version: Version = False) -> None:
+def _root(version: opt.Version = False) -> None:
     """Take `--version` before any command."""
 
 
@@ -82,7 +75,7 @@ def subscribe(
     verbose: opt.Verbose = 0,
     quiet: opt.Quiet = False,
     log_format: opt.LogFormat = "text",
-    version: Version = False,
+    version: opt.Version = False,
 ) -> None:
     """Stream events: a live view on a terminal, JSON lines elsewhere.
 
@@ -122,7 +115,7 @@ def feeds(
     verbose: opt.Verbose = 0,
     quiet: opt.Quiet = False,
     log_format: opt.LogFormat = "text",
-    version: Version = False,
+    version: opt.Version = False,
 ) -> None:
     """List feeds, channels, settings, and which credentials are set.
 
@@ -154,7 +147,7 @@ def markets(
     verbose: opt.Verbose = 0,
     quiet: opt.Quiet = False,
     log_format: opt.LogFormat = "text",
-    version: Version = False,
+    version: opt.Version = False,
 ) -> None:
     """List what can be subscribed, from the venue's own list.
 
@@ -178,7 +171,7 @@ def schema(
     verbose: opt.Verbose = 0,
     quiet: opt.Quiet = False,
     log_format: opt.LogFormat = "text",
-    version: Version = False,
+    version: opt.Version = False,
 ) -> None:
     """Print the JSON Schema of the events, or of what a command prints with --json.
 
@@ -214,7 +207,7 @@ def sim(
     verbose: opt.Verbose = 0,
     quiet: opt.Quiet = False,
     log_format: opt.LogFormat = "text",
-    version: Version = False,
+    version: opt.Version = False,
 ) -> None:
     """Serve simulated venues on loopback; one JSON line a feed says where.
 
@@ -239,6 +232,9 @@ def sim(
 
 
 # commands
+for _command in (_record, _verify, _replay, _stats):
+    _command.register(app)
+_run.register(app)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -271,12 +267,12 @@ def _exit_code(arguments: list[str] | None) -> int:
 
 
 def _say_error(message: str) -> None:
-    from wsfeeds.cli.console import is_json, logger, printable
+    from wsfeeds.cli.console import is_json, logger, printable, secrets, tell
 
     if is_json():
         logger.error("%s", message)
     else:
-        print(f"wsfeeds: {printable(message)}", file=sys.stderr)
+        tell(f"wsfeeds: {printable(secrets(message))}")
 
 
 def _say_usage(error: Exception) -> int:

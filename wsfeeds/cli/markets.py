@@ -61,7 +61,7 @@ def fetch(
         sim=sim,
         config_file=Path(console.config_file) if console.config_file else None,
     )
-    return asyncio.run(app.list_markets(wanted, sport=sport))
+    return asyncio.run(app.list_markets(wanted, sport=sport, redactor=console.redactor))
 
 
 def show(rows: list[dict[str, Any]]) -> str:

@@ -45,6 +45,19 @@ NoReconnect = Annotated[bool, typer.Option("--no-reconnect", help="the same as -
 Json = Annotated[bool, typer.Option("--json", help="one JSON document")]
 
 
+def _show_version(wanted: bool) -> None:
+    from wsfeeds._version import __version__  # noqa: PLC0415  # as it is when asked
+
+    if wanted:
+        print(f"wsfeeds {__version__}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool, typer.Option("--version", callback=_show_version, is_eager=True, help="show the version")
+]
+
+
 def console_of(config: str | None, verbose: int, quiet: bool, log_format: str) -> Console:
     """Set up logging and return what the common options ask for.
 
@@ -61,8 +74,8 @@ def console_of(config: str | None, verbose: int, quiet: bool, log_format: str) -
 
 
 def split(names: list[str] | None) -> list[str]:
-    """Return the parts of repeated, comma-separated values."""
-    return [part for item in names or () for part in item.split(",") if part]
+    """Return the parts of repeated, comma-separated values; empty ones stay for the check."""
+    return [part for item in names or () for part in item.split(",")]
 
 
 def flags_of(

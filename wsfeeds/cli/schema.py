@@ -26,7 +26,21 @@ def _markets() -> Any:
     return list[Market]
 
 
-SHAPES: dict[str, Callable[[], Any]] = {"feeds": _feeds, "markets": _markets}
+def _report(name: str) -> Callable[[], Any]:
+    def find() -> Any:
+        from wsfeeds.recordings.reports import REPORTS  # noqa: PLC0415  # likewise
+
+        return REPORTS[name]
+
+    return find
+
+
+SHAPES: dict[str, Callable[[], Any]] = {
+    "feeds": _feeds,
+    "markets": _markets,
+    "verify": _report("verify"),
+    "stats": _report("stats"),
+}
 """What the commands with `--json` print, by command."""
 
 
@@ -44,7 +58,11 @@ def schema(name: str | None) -> dict[str, Any]:
     if key.replace("_", "-") in SHAPES:
         command = key.replace("_", "-")
         return _schema(SHAPES[command](), f"What `wsfeeds {command} --json` prints")
-    known = [*TYPES, *SHAPES]
+    if key == "websocket_v2":
+        from wsfeeds.command.spec import document_schema  # noqa: PLC0415  # likewise
+
+        return document_schema()
+    known = [*TYPES, *SHAPES, "websocket-v2"]
     raise UsageError(f"there is no event type or command {name!r}{nearest(name, known)}")
 
 

@@ -90,6 +90,10 @@ def subscribe(options: Options, console: Console) -> int:
         raise UsageError(f"--format is one of {', '.join(FORMATS)}, not {options.format!r}")
     check_types(options.types)
     check_count(options.count)
+    if options.view is not None:
+        from wsfeeds.outputs.terminal import check_view  # noqa: PLC0415  # rich's share
+
+        check_view(options.view)
     return asyncio.run(_Subscribe(options, console).run())
 
 

@@ -14,7 +14,8 @@ what must not be seen, `describe` tells people about it.
 
 from __future__ import annotations
 
-from wsfeeds.config.checks import check_settings, check_transport, is_loopback
+from wsfeeds.addresses import is_loopback
+from wsfeeds.config.checks import check_settings, check_transport
 from wsfeeds.config.describe import SettingInfo, describe
 from wsfeeds.config.fields import HELP, Feed, fields_of, nearest, variable
 from wsfeeds.config.file import SettingsFile, default_path, load_file

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from urllib.parse import SplitResult, urlsplit
 
+from wsfeeds.addresses import is_loopback
 from wsfeeds.config.fields import fields_of
 from wsfeeds.errors import UsageError
 from wsfeeds.protocol import FeedSettings
@@ -14,7 +14,6 @@ _WEBSOCKET = ("ws", "wss")
 _HTTP = ("http", "https")
 _PROXY = ("http", "https", "socks5", "socks5h")
 _PLAIN = frozenset({"ws", "http"})
-_LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
 
 
 def check_settings(settings: FeedSettings, places: Mapping[str, str]) -> None:
@@ -47,17 +46,6 @@ def check_transport(url: str, *, carries_secret: bool, allow_insecure: bool) -> 
         f"credentials would travel unencrypted to {parts.scheme}://{parts.hostname}: use {safe}, "
         "or set allow_insecure=true if that network is trusted"
     )
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a host name or address is this machine: 127.0.0.0/8, ::1 or localhost."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        address = ipaddress.ip_address(host.strip("[]"))
-    except ValueError:
-        return False
-    return any(address in network for network in _LOOPBACK)
 
 
 class _Nonsense(Exception):

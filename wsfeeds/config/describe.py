@@ -62,6 +62,8 @@ def describe(
 def _describe(feed: Feed, field: Field, given: Given | None) -> SettingInfo:
     required = field.key in feed.required or field.default is msgspec.NODEFAULT
     source, value, problem = _state(field, given)
+    if field.key in feed.required and field.key != "url":
+        value = None  # a credential, whether secret or not, is only said to be there
     return SettingInfo(
         key=field.key,
         kind=field.kind,

@@ -188,7 +188,8 @@ def _is_text(part: Raw | None) -> bool:
 # --- game ids -----------------------------------------------------------------------------------
 
 _GAME = re.compile(rb"game", re.IGNORECASE)
-_GAME_KEYS = frozenset({"gameid", "game"})
+_GAME_KEYS = ("gameid", "game_id", "game")
+"""The best first; `-` is as good as `_`, and case does not matter."""
 _DEPTH = 3
 """A list, its items, and a part of an item."""
 
@@ -197,8 +198,9 @@ def game_ids(data: Raw) -> frozenset[str]:
     """Return the game ids that are recognisable in a payload: a best effort, nothing is documented.
 
     An id is the text or whole number under `gameId`, `game_id`, `GameID` … or `game`, or the `id`
-    of an object under `game`. It is looked for in the payload (or its list's items) and, only where
-    an object has none, in the parts of that object.
+    of an object under `game`. Where the keys of one object say different things, `gameId` is
+    believed rather than `game_id`, and that rather than `game`. Ids are looked for in the payload
+    (or its list's items) and, only where an object has none, in the parts of that object.
     """
     text = bytes(data)
     if not _GAME.search(text):
@@ -211,20 +213,29 @@ def _ids(value: Any, depth: int) -> Iterator[str]:
     if isinstance(value, list):
         inner = value
     elif isinstance(value, dict):
-        own = [game for key, part in value.items() if _is_game(key) for game in _id(part)]
-        yield from own
-        inner = () if own else value.values()
+        own = _own_id(value)
+        if own is None:
+            inner = value.values()
+        else:
+            yield own
     if depth > 0:
         for each in inner:
             yield from _ids(each, depth - 1)
 
 
-def _is_game(key: str) -> bool:
-    return key.replace("_", "").replace("-", "").lower() in _GAME_KEYS
+def _own_id(members: dict[str, Any]) -> str | None:
+    """Return the id that an object itself has, by its best key that holds one."""
+    found: dict[str, str] = {}
+    for key, part in members.items():
+        plain = key.replace("-", "_").lower()
+        game = _id(part) if plain in _GAME_KEYS else None
+        if game is not None:
+            found.setdefault(plain, game)
+    return next((found[key] for key in _GAME_KEYS if key in found), None)
 
 
-def _id(value: Any) -> Iterator[str]:
+def _id(value: Any) -> str | None:
     if isinstance(value, dict):
         value = next((part for key, part in value.items() if key.lower() == "id"), None)
-    if isinstance(value, str | int) and not isinstance(value, bool) and value != "":
-        yield str(value)
+    usable = isinstance(value, str | int) and not isinstance(value, bool) and value != ""
+    return str(value) if usable else None

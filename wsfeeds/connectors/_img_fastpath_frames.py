@@ -282,6 +282,8 @@ def integer(value: Number) -> int | None:
     Raises:
         msgspec.ValidationError: It is something else, or beyond what consumers keep exact.
     """
+    if value.__class__ is int and -_EXACT_INTEGERS < value < _EXACT_INTEGERS:
+        return value  # the usual case: there are six in a frame
     if value is None or value == "":
         return None
     if isinstance(value, str):

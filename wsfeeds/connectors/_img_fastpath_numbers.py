@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 
@@ -70,6 +71,7 @@ class Numbers:
         self.unplaced: dict[str, list[int]] = {}
         self.astray = False
         self.over = False
+        self.begun = False
         self.unnumbered: dict[str, None] = {}
         self.unnumbered_count = 0
         self.last_low: int | None = None
@@ -80,6 +82,20 @@ class Numbers:
         self._keys: dict[str, int] = {}
         self._contents: dict[str, tuple[int, ...]] = {}
         self._forgotten = 0
+
+    # --- recordings
+
+    def state(self) -> dict[str, Any]:
+        """Return all that is known, as JSON values."""
+        known: dict[str, Any] = msgspec.to_builtins(vars(self))
+        return known
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over what `state` returned."""
+        vars(self).update(state)
+        self._contents = {key: tuple(places) for key, places in state["_contents"].items()}
+        self.overflow = msgspec.convert(state["overflow"], Hole | None)
+        self.spared = (state["spared"][0], state["spared"][1])
 
     # --- what is known
 
@@ -111,6 +127,8 @@ class Numbers:
         """Return the start position of the next connection, so that it loses nothing."""
         hole = self.hole()
         late = hole is not None and self.last_low is not None and self.last_low > hole.first
+        if self.begun and not self.resumed and not self.overlaps:
+            return max(self.floor, 1)
         if not self.placed or late or not self.resumed:
             return self.floor
         if not self.ranges:
@@ -238,6 +256,18 @@ class Passage:
         self._held: list[Mark] = []
         self._suspect: Hole | None = None
 
+    def state(self) -> dict[str, Any]:
+        """Return where the walk has come to, as JSON values; the numbers tell for themselves."""
+        walked = {name: value for name, value in vars(self).items() if name != "numbers"}
+        state: dict[str, Any] = msgspec.to_builtins(walked)
+        return state
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over what `state` returned."""
+        vars(self).update(state)
+        self._held = msgspec.convert(state["_held"], list[Mark])
+        self._suspect = msgspec.convert(state["_suspect"], Hole | None)
+
     @property
     def open(self) -> bool:
         """Whether something is missing or has no place yet."""
@@ -249,7 +279,9 @@ class Passage:
         if number is None:
             return self._take_unnumbered(mark)
         if number < 1:
-            # The dummy that tennis begins with (section 8) is outside of the count.
+            # The dummy that tennis begins with (section 8) is outside of the count; what follows
+            # it is the number 1.
+            numbers.begun = numbers.begun or number == 0
             known = numbers.knows(mark, number)
             if not known:
                 numbers.remember(mark, number)

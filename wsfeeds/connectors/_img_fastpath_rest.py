@@ -20,6 +20,7 @@ from wsfeeds.protocol import HttpReply, HttpRequest, unavailable
 ACCEPT = "application/vnd.imggaming.dde.api+json;version=1"
 DEFAULT_API = "https://dde-api.data.srarena.io"
 _PAGE_SIZE = 100
+_NO_SUCH_PAGE = frozenset({400, 404, 416})
 _MOST_PAGES = 1_000
 _LIST_NAMES = ("content", "fixtures", "items", "data", "results", "events")
 _CURSOR_NAMES = ("cursor", "nextCursor", "next_cursor", "next")
@@ -37,6 +38,11 @@ class _Page(msgspec.Struct):
     cursor: str | None = None
     total: int | None = None
     last: bool | None = None
+
+    @property
+    def silent(self) -> bool:
+        """Whether it says nothing of a next page; only asking for it tells."""
+        return self.cursor is None and self.total is None and self.last is None
 
 
 def fetch_fixtures(
@@ -66,23 +72,29 @@ def fetch_fixtures(
 def _fetch_pages(address: str, token: str, sport: str) -> Rows:
     found: dict[str, Row] = {}
     url = f"{address}?{urlencode({'size': _PAGE_SIZE, 'page': 0})}"
+    before: _Page | None = None
     for number in itertools.count(1):
         reply = yield _request(url, token)
+        if before is not None and before.silent and reply.status in _NO_SUCH_PAGE:
+            break
         page = _page(reply, sport)
         new = {_id(row): row for row in page.rows if _id(row) and _id(row) not in found}
         found.update(new)
         # A venue that ignores paging sends the same rows again: no news is the end.
         if not new or number >= _MOST_PAGES or page.last is True:
             break
-        following = _following(address, page, number, len(page.rows))
+        following = _following(address, page, number, before)
         if following is None:
             break
-        url = following
+        url, before = following, page
     return list(found.values())
 
 
-def _following(address: str, page: _Page, number: int, rows: int) -> str | None:
-    """Return the address of the next page, None after the last."""
+def _following(address: str, page: _Page, number: int, before: _Page | None) -> str | None:
+    """Return the address of the next page, None after the last.
+
+    How many rows came says nothing: a venue may cap its pages below the size that was asked for.
+    """
     if page.cursor is not None:
         if page.cursor.startswith(("http://", "https://")):
             # The token goes nowhere else.
@@ -92,7 +104,8 @@ def _following(address: str, page: _Page, number: int, rows: int) -> str | None:
     if page.total is not None:
         more = number < page.total
     else:
-        more = page.last is False or rows >= _PAGE_SIZE
+        # A chain of cursors ends with the page that has none.
+        more = page.last is False or before is None or before.cursor is None
     return f"{address}?{urlencode({'size': _PAGE_SIZE, 'page': number})}" if more else None
 
 

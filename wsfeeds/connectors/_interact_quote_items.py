@@ -103,9 +103,7 @@ def _fast_fancy(item: FastFancy) -> Quote:
         raise msgspec.ValidationError("not plain")
     time = None
     if item.ut is not None:
-        time = _time(item.ut)
-        if time is None:
-            raise msgspec.ValidationError("no time")
+        time = _fast_time(item.ut)
     return Quote(
         feed=FEED,
         channel=FANCY,
@@ -123,6 +121,16 @@ def _fast_fancy(item: FastFancy) -> Quote:
     )
 
 
+def _fast_time(text: str) -> int:
+    try:
+        time = _time(text)
+    except decimals.Unrepresentable:
+        time = None  # of this item only: the others are looked at one by one
+    if time is None:
+        raise msgspec.ValidationError("no time")
+    return time
+
+
 # --- everything else ----------------------------------------------------------------------------
 
 
@@ -132,6 +140,7 @@ class Message(Struct, gc=False):
     type: str | None = None
     data: Raw | UnsetType = UNSET
     error: Raw | UnsetType = UNSET
+    code: Raw | UnsetType = UNSET
 
 
 def error_text(message: Message) -> str:
@@ -143,6 +152,14 @@ def error_text(message: Message) -> str:
     if message.error is UNSET:
         return ""
     return msgspec.json.decode(message.error, type=str | None) or ""
+
+
+def error_code(message: Message) -> int | str | None:
+    """Return the `code` beside an error, which nobody documented; None where it is no code."""
+    try:
+        return msgspec.json.decode(message.code or b"null", type=int | str | None)
+    except msgspec.ValidationError:
+        return None
 
 
 _ITEMS = msgspec.json.Decoder(list[Raw] | None)
@@ -172,17 +189,31 @@ _IDS = ("event_id", "market_id", "selection_id")
 _DECIMALS = ("back_price", "back_line", "lay_price", "lay_line")
 
 
-def read_items(book: Book, data: Raw) -> list[Quote]:
-    """Return the quotes of items in any documented form; channel and symbol are open.
+def read_items(book: Book, data: Raw) -> tuple[list[Quote], Exception | None]:
+    """Return the quotes of items in any documented form, and what is wrong with the first bad one.
+
+    Channel and symbol are open. A bad item takes nothing from the good ones beside it.
+
+    Raises:
+        msgspec.ValidationError: It is no list.
+    """
+    quotes: list[Quote] = []
+    bad: Exception | None = None
+    for item in _ITEMS.decode(data) or ():
+        try:
+            quotes.append(_read_item(book, item))
+        except (msgspec.MsgspecError, decimals.Unrepresentable, RecursionError) as error:
+            bad = bad or error
+    return quotes, bad
+
+
+def _read_item(book: Book, item: Raw) -> Quote:
+    """Return the quote of one item.
 
     Raises:
         msgspec.ValidationError: A part has the wrong type.
         Unrepresentable: An exponent or a time is out of range.
     """
-    return [_read_item(book, item) for item in _ITEMS.decode(data) or ()]
-
-
-def _read_item(book: Book, item: Raw) -> Quote:
     members = _MEMBERS.decode(item)
     fields = _FIELDS[book]
     texts = {fields[key]: _scalar(key, members[key]) for key in members if key in fields}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from typing import Any
 
 from msgspec import Struct
 
@@ -48,6 +49,11 @@ class Subscriptions:
         self.delivering = False
         for symbol in symbols:
             self._hold(symbol)
+
+    @property
+    def symbols(self) -> list[str]:
+        """What is subscribed."""
+        return list(self._markets)
 
     def add(self, symbol: str, now: float | None) -> None:
         """Note a subscribe that was sent; repeating it renews it."""
@@ -186,10 +192,31 @@ class Delivered:
             self._size = 0
         return False
 
+    def state(self, owner: object) -> list[list[Any]]:
+        """Return what was delivered, as JSON values; whether `owner` did so, None for silenced."""
+        return [
+            [*market, selection, None if last[0] is None else last[0] is owner, _texts(last[1])]
+            for market, selections in self._last.items()
+            for selection, last in selections.items()
+        ]
+
+    def restore(self, state: list[list[Any]], owner: object) -> None:
+        """Take over what `state` returned."""
+        other = object()
+        for event, market, selection, own, value in state:
+            by = None if own is None else owner if own else other
+            texts = (*value[:-1], None if value[-1] is None else value[-1].encode())
+            self._last.setdefault((event, market), {})[selection] = (by, texts)
+            self._size += 1
+
     def forget(self, market: wire.Market | None) -> None:
         """Forget a market that was unsubscribed."""
         if market is not None:
             self._size -= len(self._last.pop(market, ()))
+
+
+def _texts(value: tuple[object, ...]) -> list[object]:
+    return [each.decode() if isinstance(each, bytes) else each for each in value]
 
 
 def _value(quote: Quote) -> tuple[object, ...]:

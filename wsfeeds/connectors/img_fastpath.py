@@ -8,7 +8,7 @@ start position: see `_img_fastpath_numbers` for how nothing is lost by that.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import msgspec
@@ -254,16 +254,16 @@ class Connector(protocol.Connector):
         if hole is not None:
             result.append(self._mend(hole))
         if not self._leaving:
-            result.extend(self._end(waited=2 * _TICK))
+            result.extend(self._end())
         return result
 
-    def _end(self, *, waited: float = 0.0) -> Sequence[Incoming]:
+    def _end(self) -> Sequence[Incoming]:
         """Say once that the match is over, but not while a resume may still bring something."""
         over = self._over or (self._numbers.over and self._numbers.placed)
         if not over or self._told or self._passage.open:
             return ()
         self._told = True
-        return (Finished(linger=_LINGER - waited),)
+        return (Finished(linger=_LINGER),)
 
     def _mend(self, hole: Hole) -> Incoming:
         if not hole.lost:
@@ -285,6 +285,24 @@ class Connector(protocol.Connector):
     def ending(self) -> Sequence[Event]:
         """Report the holes that no resume will fill any more."""
         return [self._gap(hole) for hole in self._numbers.holes()] if self._replays else ()
+
+    # --- recordings
+
+    def state(self) -> dict[str, Any]:
+        """Return what decides which frames are new."""
+        return {
+            "answered": self._answered,
+            "proven": self._proven,
+            "numbers": self._numbers.state(),
+            "passage": self._passage.state(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over what `state` returned."""
+        self._answered = state["answered"]
+        self._proven = state["proven"]
+        self._numbers.restore(state["numbers"])
+        self._passage.restore(state["passage"])
 
     # --- frames
 
@@ -350,8 +368,12 @@ class Connector(protocol.Connector):
             result.append(event)
         else:
             result.append(Skipped(reason="duplicates"))
-        if event.finished:
+        if event.finished and not self._over:
+            # The time until the close runs from this very frame, whatever is known or missing.
             self._over = self._numbers.over = True
+            self._told = False
+            if self._passage.open:
+                result.append(Finished(linger=_LINGER, held=True))
         result.extend(self._end())
         return result
 

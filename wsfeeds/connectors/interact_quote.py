@@ -40,6 +40,8 @@ from wsfeeds.secrets import Secret
 _MAX_MARKETS = 200
 _MAX_ERRORS = 3
 _TICK = 1.0
+_REQUESTS_PER_SECOND = 19.5
+"""Slightly fewer than the 20 of section 6, so that no second ever sees more however it begins."""
 _ABOUT_CREDENTIALS = re.compile(
     r"(?<!unexpected )token|jwt|bearer|unauthori[sz]ed|authori[sz]ation|authenticat|credential",
     re.IGNORECASE,
@@ -68,7 +70,7 @@ class Connector(protocol.Connector):
     )
     settings_type: ClassVar[type[FeedSettings]] = InteractQuoteSettings
     required: ClassVar[tuple[str, ...]] = ("url", "token")
-    requests_per_second: ClassVar[float | None] = 20.0
+    requests_per_second: ClassVar[float | None] = _REQUESTS_PER_SECOND
     websocket_pongs_count: ClassVar[bool] = True
 
     settings: InteractQuoteSettings
@@ -193,6 +195,21 @@ class Connector(protocol.Connector):
             due |= self._subscriptions.silent(now)
         return [Request(frame=wire.subscribe(symbol)) for symbol in due]
 
+    # --- recordings
+
+    def state(self) -> dict[str, Any]:
+        """Return what is subscribed, whether quotes may come, and what a hand-over shares."""
+        state: dict[str, Any] = {"markets": self._subscriptions.symbols, "running": self._running}
+        if self.overlaps:
+            state["delivered"] = self.delivered.state(self._owner)
+        return state
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over what `state` returned."""
+        self._subscriptions = Subscriptions(state["markets"])
+        self._running = state["running"]
+        self.delivered.restore(state.get("delivered", []), self._owner)
+
     # --- frames
 
     def parse(self, frame: bytes) -> Sequence[Incoming]:
@@ -206,12 +223,13 @@ class Connector(protocol.Connector):
         message = msgspec.json.decode(frame, type=items.Message)
         match message.type:
             case "order-slip":
-                return self._read("sportsbook", message)
+                return self._read("sportsbook", message, frame)
             case "order-slip-fancy" | "order-slipt-fancy":
-                return self._read("fancy", message)
+                return self._read("fancy", message, frame)
             case "error":
                 exact_json(frame)
-                return self._error(items.error_text(message) or "error")
+                text, code = items.error_text(message), items.error_code(message)
+                return self._error(text or "error", code)
             case "alive":
                 return (
                     self._heartbeat(None if message.data is UNSET else exact_json(message.data)),
@@ -223,14 +241,22 @@ class Connector(protocol.Connector):
             case _:
                 return (self._unknown(frame),)
 
-    def _read(self, book: items.Book, message: items.Message) -> Sequence[Incoming]:
-        quotes = [] if message.data is UNSET else items.read_items(book, message.data)
-        text = items.error_text(message)
-        if not text:
-            return self._quotes(quotes)
-        if not quotes:
-            return self._error(text)
-        return (*self._quotes(quotes), ErrorEvent(feed=self.name, message=text))
+    def _read(self, book: items.Book, message: items.Message, frame: bytes) -> Sequence[Incoming]:
+        """Deliver the good items; a bad one among them keeps the frame whole beside them."""
+        quotes, bad = [], None
+        if message.data is not UNSET:
+            quotes, bad = items.read_items(book, message.data)
+        text, code = items.error_text(message), items.error_code(message)
+        result: list[Incoming] = []
+        if quotes or not (text or bad):
+            result.extend(self._quotes(quotes))
+        if text and quotes:
+            result.append(ErrorEvent(feed=self.name, code=code, message=text))
+        elif text:
+            result.extend(self._error(text, code))
+        if bad is not None:
+            result.append(self.malformed(frame, bad))
+        return result
 
     def _quotes(self, quotes: list[Quote]) -> Sequence[Incoming]:
         result: list[Incoming] = []
@@ -267,16 +293,16 @@ class Connector(protocol.Connector):
         self._errors = 0
         return self._running
 
-    def _error(self, text: str) -> Sequence[Incoming]:
+    def _error(self, text: str, code: int | str | None) -> Sequence[Incoming]:
         """Deliver the text; the third one without a quote in between is too much (5.5).
 
         Before any quote, a text about the token is the venue's answer to it (section 3).
         """
         if not self._subscriptions.delivering and _ABOUT_CREDENTIALS(text):
-            return (Refused(message=text),)
+            return (Refused(message=text, code=code),)
         self._errors += 1
         symbol = self._subscriptions.blame(text, self._now)
-        event = ErrorEvent(feed=self.name, symbol=symbol, message=text)
+        event = ErrorEvent(feed=self.name, symbol=symbol, code=code, message=text)
         if self._errors < _MAX_ERRORS:
             return (event,)
         self._errors = 0

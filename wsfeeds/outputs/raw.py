@@ -23,7 +23,13 @@ class RawFrames:
         self._on_count = on_count
         self._frames = 0
 
-    def opened(self, recv_ts: int, conn: int, about: dict[str, Any]) -> None:
+    def opened(
+        self,
+        recv_ts: int,
+        conn: int,
+        about: dict[str, Any],
+        state: Callable[[], dict[str, Any]],
+    ) -> None:
         """Nothing is written for an opening."""
 
     def inbound(self, recv_ts: int, conn: int, frame: bytes, binary: bool) -> None:  # noqa: ARG002

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from wsfeeds.outputs.recorder_closing import Finished, Step, close_segment, manifest_line
-from wsfeeds.outputs.recorder_codec import digest_of, open_plain
+from wsfeeds.outputs.recorder_codec import digest_of, open_plain, read_errors
 from wsfeeds.outputs.recorder_files import (
     ENDINGS,
     Compression,
@@ -24,6 +24,7 @@ from wsfeeds.outputs.recorder_manifest import Manifest, ManifestLine
 from wsfeeds.outputs.recorder_scan import Scan, scan
 
 _CHUNK = 1 << 20
+_ASIDE = ".aside"
 Say = Callable[[str], None]
 
 
@@ -63,29 +64,26 @@ class Adoption:
         found = sorted(
             segments_below(feed_folder(self._root, self._feed)), key=lambda each: each.first
         )
+        parts = [segment for segment in found if segment.state == "part"]
+        half_closed = {(part.path.parent, part.stem) for part in parts}
         for segment in found:
             if segment.state == "unfinished":
                 segment.path.unlink()
-            elif segment.state == "part":
-                known += self._adopt_part(segment, listed, known)
-            elif segment.path.relative_to(self._root).as_posix() not in listed:
-                if segment.path.with_name(segment.stem + ".part").exists():
-                    continue  # its open twin is adopted in its turn
+            elif segment.state == "closed" and (
+                (segment.path.parent, segment.stem) not in half_closed
+                and segment.path.relative_to(self._root).as_posix() not in listed
+            ):
                 known += self._list(segment, known)
+        for part in parts:
+            known += self._adopt_part(part, listed, known)
         return max((line.last_recv_ts for line in known), default=None)
 
     def _adopt_part(
         self, segment: SegmentFile, listed: set[str], known: list[ManifestLine]
     ) -> list[ManifestLine]:
         twin = self._twin(segment)
-        if twin is not None:
-            same = _same_content(segment.path, twin)
-            if same and twin.relative_to(self._root).as_posix() in listed:
-                segment.path.unlink()
-                return []
-            if same or self._compression != "none":
-                # Closing was interrupted before its manifest line: it is done again, whole.
-                twin.unlink()
+        if twin is not None and not self._settle_twin(segment, twin, listed):
+            return []
         content = scan(segment.path, segment.kind)
         if not content.lines:
             segment.path.unlink()
@@ -96,6 +94,21 @@ class Adoption:
         self._say(f"recovered {final.name}: {content.lines} lines of an earlier run")
         lines = [line for line in self._manifest.lines() if line.feed == self._feed]
         return lines[-1:]
+
+    def _settle_twin(self, segment: SegmentFile, twin: Path, listed: set[str]) -> bool:
+        """Decide between the open and the closed form; tell whether the open one is to be closed.
+
+        A closing that was interrupted before its manifest line is done again, whole. Two forms that
+        differ are both kept, one of them under a name that no reader takes.
+        """
+        is_listed = twin.relative_to(self._root).as_posix() in listed
+        if _same_content(segment.path, twin):
+            (segment.path if is_listed else twin).unlink()
+        else:
+            aside = segment.path if is_listed else twin
+            aside.rename(aside.with_name(aside.name + _ASIDE))
+            self._say(f"{aside.name} differs from its twin and was set aside ({_ASIDE})")
+        return not is_listed
 
     def _twin(self, segment: SegmentFile) -> Path | None:
         """Return the closed form of an open segment, left by an interrupted closing."""
@@ -158,11 +171,14 @@ def find_run(content: Scan, known: list[ManifestLine], last_run: str | None) -> 
 
 def _same_content(part: Path, closed: Path) -> bool:
     """Tell whether a closed segment holds all of the open one, whatever it is stored as."""
-    with part.open("rb") as one, open_plain(closed) as other:
-        while chunk := one.read(_CHUNK):
-            if _read(other.read, len(chunk)) != chunk:
-                return False
-        return not other.read(1)
+    try:
+        with part.open("rb") as one, open_plain(closed) as other:
+            while chunk := one.read(_CHUNK):
+                if _read(other.read, len(chunk)) != chunk:
+                    return False
+            return not other.read(1)
+    except read_errors():
+        return False
 
 
 def _read(read: Callable[[int], bytes], size: int) -> bytes:

@@ -118,11 +118,14 @@ class Manifest:
             content = self.path.read_bytes()
         except FileNotFoundError:
             return
-        for text in content.splitlines(keepends=True):
+        *whole, torn = content.split(b"\n")
+        for text in whole:
             try:
-                yield text, decode_line(text) if text.endswith(b"\n") else None
+                yield text, decode_line(text)
             except msgspec.MsgspecError:
                 yield text, None
+        if torn:
+            yield torn, None
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[int]:

@@ -11,7 +11,7 @@ import msgspec
 from wsfeeds.outputs.recorder_codec import open_plain
 from wsfeeds.outputs.recorder_files import Kind
 
-CHUNK = 1 << 18
+CHUNK = 1 << 16
 
 
 class Scan(msgspec.Struct):
@@ -61,6 +61,13 @@ def blocks(file: IO[bytes], size: int = CHUNK) -> Iterator[bytes]:
         yield b"".join(rest)
 
 
+def whole_lines(block: bytes) -> list[bytes]:
+    """Return the lines of a block without their breaks; one without a break is not whole."""
+    lines = block.split(b"\n")
+    del lines[-1]
+    return lines
+
+
 def scan(path: Path, kind: Kind) -> Scan:
     """Return what a segment holds up to its last readable line.
 
@@ -71,10 +78,10 @@ def scan(path: Path, kind: Kind) -> Scan:
     lines = size = 0
     with open_plain(path) as file:
         for block in blocks(file):
-            for line in block.splitlines(keepends=True):
+            for line in whole_lines(block):
                 lines += 1
-                size += len(line)
-                if line.endswith(b"\n") and _note(found, kind, line):
+                size += len(line) + 1
+                if _note(found, kind, line):
                     found.lines, found.size = lines, size
     return found
 

@@ -73,14 +73,24 @@ class FileWriter:
     def append(cls, path: Path) -> FileWriter:
         """Open a file for appending; it is created if it is not there.
 
+        A last line that an earlier run left torn is ended first, so that it spoils no other.
+
         Raises:
             OutputFailed: It cannot be opened.
         """
         try:
-            fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+            # O_NONBLOCK: a FIFO that nobody reads is an error, not a wait; files do not care.
+            flags = os.O_RDWR | os.O_APPEND | os.O_CREAT
+            if path.is_fifo():
+                flags = os.O_WRONLY | os.O_NONBLOCK
+            fd = os.open(path, flags, 0o666)
+            os.set_blocking(fd, True)
+            writer = cls(fd, str(path), owned=True)
+            if stat.S_ISREG(os.fstat(fd).st_mode) and _is_torn(fd):
+                writer.write(b"\n")
         except OSError as error:
             raise OutputFailed(f"cannot open {path}: {error.strerror}") from error
-        return cls(fd, str(path), owned=True)
+        return writer
 
     def write(self, data: bytes | bytearray) -> None:
         """Write everything; see `Writer.write`."""
@@ -104,6 +114,11 @@ class FileWriter:
         if self._owned and self._fd >= 0:
             fd, self._fd = self._fd, -1
             os.close(fd)
+
+
+def _is_torn(fd: int) -> bool:
+    size = os.fstat(fd).st_size
+    return size > 0 and os.pread(fd, 1, size - 1) != b"\n"
 
 
 class PipeWriter:
@@ -148,7 +163,8 @@ class PipeWriter:
         view = memoryview(pending)
         try:
             while sent < len(view) and self._room():
-                sent += self._put(view[sent : sent + _ATOMIC])
+                with view[sent : sent + _ATOMIC] as part:  # a traceback must not keep it
+                    sent += self._put(part)
         except BlockingIOError:
             pass
         except OSError as error:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from wsfeeds import config
 from wsfeeds.clock import Clock
 from wsfeeds.errors import OutputFailed, ReaderGone, UsageError, WsfeedsError, gravest
-from wsfeeds.events import ErrorEvent
+from wsfeeds.events import ErrorEvent, SessionEvent
 from wsfeeds.pipeline import Stream
 from wsfeeds.protocol import Connector, FeedSettings, Socket, Wanted
 from wsfeeds.session.pacing import ConnectBudget
@@ -45,11 +45,12 @@ class FeedRun:
         """Whether to stay when no socket is left, because a command may ask for another."""
         self._paused = False
         self._stopped = False
+        self._everything = not wanted.symbols
         self._codes: list[int] = []
         self._sessions: dict[str, tuple[Session, asyncio.Task[None]]] = {}
         self._group: asyncio.TaskGroup | None = None
         self._changed = asyncio.Event()
-        for secret in config.secrets_of(settings):
+        for secret in (*config.secrets_of(settings), *connector.derived_secrets(settings)):
             stream.redactor.add(secret)
         self._shared = Shared(
             connector=connector,
@@ -146,11 +147,17 @@ class FeedRun:
     # --- commands while it runs
 
     def subscribe(self, symbols: Iterable[str]) -> None:
-        """Add symbols.
+        """Add symbols; where everything is subscribed they are there already.
 
         Raises:
             UsageError: A symbol cannot be used; nothing has changed.
         """
+        if self._everything:
+            asked = tuple(dict.fromkeys(symbols))
+            self.connector.check(Wanted(asked, self.wanted.channels), self._shared.settings)
+            if not self._paused:
+                self._tell(SessionEvent(feed=self.feed, state="subscribed", symbols=list(asked)))
+            return
         self._change(tuple(dict.fromkeys((*self.wanted.symbols, *symbols))))
 
     def unsubscribe(self, symbols: Iterable[str]) -> None:
@@ -176,26 +183,45 @@ class FeedRun:
             if key in self._sessions:
                 # Its closing takes a while, in which the key may be asked for again.
                 session, task = self._sessions.pop(key)
-                session.stop_reason = "unsubscribed"
+                session.leave()
                 task.cancel()
         if symbols:
             self._start_sockets()
 
     def pause(self) -> None:
-        """Stop the flow of all sockets."""
+        """Stop the flow of all sockets.
+
+        Raises:
+            UsageError: It is stopped already.
+        """
+        if self._paused:
+            raise UsageError("already paused")
         self._paused = True
         for session, _ in self._sessions.values():
             session.pause()
 
     def resume(self) -> None:
-        """Start it again."""
+        """Start it again.
+
+        Raises:
+            UsageError: It was not stopped.
+        """
+        if not self._paused:
+            raise UsageError("not paused")
         self._paused = False
         for session, _ in self._sessions.values():
             session.resume()
 
     def complain(self, message: str) -> None:
         """Emit a non-fatal error event (a bad command, say)."""
-        event = ErrorEvent(feed=self.connector.name, message=message)
+        self._tell(ErrorEvent(feed=self.feed, message=message))
+
+    @property
+    def feed(self) -> str:
+        """The feed's name."""
+        return self.connector.name
+
+    def _tell(self, event: ErrorEvent | SessionEvent) -> None:
         shared = self._shared
         self.stream.emit_fact(event, shared.clock.now(), shared.connections)
         self.stream.flush()

@@ -33,6 +33,7 @@ class Liveness:
         self._websocket_pong_due: float | None = None
         self._missed = 0
         self._asleep = False
+        self._data_asleep = False
 
     # --- what happened
 
@@ -61,6 +62,15 @@ class Liveness:
         if self._websocket_pong_due is not None:
             self._websocket_pong_due = now + self._pong_timeout
 
+    def sleep_data(self) -> None:
+        """No data is wanted for now."""
+        self._data_asleep = True
+
+    def wake_data(self, now: float) -> None:
+        """Data is wanted again."""
+        self._data_asleep = False
+        self.last_data = now
+
     # --- what to do
 
     def ping_due(self, now: float) -> bool:
@@ -87,7 +97,8 @@ class Liveness:
             return None
         if now >= self.last_frame + self._idle:
             return f"nothing received for {self._idle:g} s"
-        if self._data is not None and now >= self.last_data + self._data:
+        data_due = self._data_due()
+        if self._data is not None and data_due is not None and now >= data_due:
             return f"no data for {self._data:g} s"
         if self._websocket_pong_due is not None and now >= self._websocket_pong_due:
             if self.last_frame >= self._websocket_pong_due - self._pong_timeout:
@@ -96,6 +107,9 @@ class Liveness:
             return f"no WebSocket pong within {self._pong_timeout:g} s"
         return self._pong_verdict(now)
 
+    def _data_due(self) -> float | None:
+        return None if self._data is None or self._data_asleep else self.last_data + self._data
+
     def _pong_verdict(self, now: float) -> str | None:
         keepalive, due = self._keepalive, self._pong_due
         if keepalive is None or due is None or now < due:
@@ -103,7 +117,7 @@ class Liveness:
         self._pong_due = None
         self._missed += 1
         if self._missed <= keepalive.tolerated:
-            self._ping_at = now
+            self._ping_at = now  # once more, in place of the regular one
             return None
         return f"no pong within {self._pong_timeout:g} s"
 
@@ -114,7 +128,6 @@ class Liveness:
             times.append(self._ping_at)
         if not self._asleep:
             times.append(self.last_frame + self._idle)
-            if self._data is not None:
-                times.append(self.last_data + self._data)
-            times += [due for due in (self._pong_due, self._websocket_pong_due) if due is not None]
+            others = (self._data_due(), self._pong_due, self._websocket_pong_due)
+            times += [due for due in others if due is not None]
         return min(times)

@@ -8,31 +8,21 @@ where the venue finished, else the error that says what to do next.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 from wsfeeds import protocol
 from wsfeeds.clock import Clock, monotonic
-from wsfeeds.errors import (
-    CredentialsRefused,
-    LoggedOut,
-    SubscriptionRefused,
-    Transient,
-    WsfeedsError,
-)
+from wsfeeds.errors import CredentialsRefused, LoggedOut, Transient
 from wsfeeds.events import ErrorEvent, Event, Gap, GapReason, Heartbeat, SessionEvent
 from wsfeeds.pipeline import DATA_CLASSES, Stream
-from wsfeeds.protocol import Ack, Chain, Connector, Control, Endpoint, Request
+from wsfeeds.protocol import Ack, Connector, Control, Endpoint, Request
+from wsfeeds.session.dialogue import Dialogue
 from wsfeeds.session.keepalive import Liveness
-from wsfeeds.session.pacing import Pace
-from wsfeeds.session.rest import converse
-from wsfeeds.session.subscriptions import Conversation, Round
 from wsfeeds.session.tap import Tap
 from wsfeeds.transport.base import Connection
 
 STALE = "stale"
-_RESYNC_EVERY = 10.0
 _EVICTION_LINGER = 5.0
 
 
@@ -89,24 +79,20 @@ class Link:
         self._stream = stream
         self._clock = clock
         self._tap = tap
-        self._first = first
         self._shown_url = shown_url
         self._about = about
         self._receive = connector.receive
         self._emit = stream.emit
         self._read_at = monotonic()
         self._liveness = Liveness(connector, self._read_at)
-        self._conversation = Conversation(self._submit)
-        self._pace = Pace(connector.requests_per_second)
-        self._outbox: deque[tuple[float, Request, bool]] = deque()
+        self._dialogue = Dialogue(self, first=first)
         self._connection: Connection | None = None
         self._unread: set[str] = set()
         self._controls = False
         self._reading = False
         self._timer: asyncio.TimerHandle | None = None
-        self._resync_wanted: dict[str, set[str]] = {}
-        self._resync_allowed_at = 0.0
         self._finish_at: float | None = None
+        self._finished_at: float | None = None
         self._evicted: LoggedOut | None = None
         self._paused_at: int | None = None
 
@@ -114,7 +100,7 @@ class Link:
 
     def on_open(self, connection: Connection) -> None:
         """Announce the connection and say what is to be said first."""
-        self._guard(lambda: self._opened(connection))
+        self.guard(lambda: self._opened(connection))
 
     def _opened(self, connection: Connection) -> None:
         self._connection = connection
@@ -126,10 +112,7 @@ class Link:
         self.fact(SessionEvent(feed=self.feed, state="connected", url=self._shown_url))
         self._owner.link_opened(self)
         self._stream.gate.attach(self)
-        symbols = self.connector.socket.wanted.symbols
-        self._conversation.begin(
-            Round("opening", self.connector.opening(), self._settled_opening, added=symbols)
-        )
+        self._dialogue.open()
         self._wake_connector(now)
         if self.paused:
             self.pause()
@@ -185,7 +168,7 @@ class Link:
 
     def on_close(self, code: int, reason: str) -> None:
         """The connection is gone."""
-        self._guard(lambda: self._closed(code, reason))
+        self.guard(lambda: self._closed(code, reason))
 
     def _closed(self, code: int, reason: str) -> None:
         if self.ended.done():
@@ -237,8 +220,10 @@ class Link:
             if self._tap is not None:
                 self._tap.closed(self._clock.now(), self.conn)
 
-    def _guard(self, call: Callable[[], None]) -> None:
+    def guard(self, call: Callable[[], None]) -> None:
         """Run a call of the event loop so that an error ends the link instead of being lost."""
+        if self.ended.done():
+            return
         try:
             call()
             self._stream.flush()
@@ -290,13 +275,15 @@ class Link:
                 self.end(CredentialsRefused(message, code=code))
             case protocol.Evicted(message=message):
                 self._evict(message)
+            case protocol.Finished(held=True):
+                self._finish_at, self._finished_at = None, self._read_at
             case protocol.Finished(linger=linger):
-                if self._finish_at is None:
-                    self._finish_at = self._read_at + linger
+                since = self._read_at if self._finished_at is None else self._finished_at
+                self._finish_at = since + linger
             case protocol.Reconnect(reason=reason):
                 self.end(Renewed(reason) if self.evidence_at is not None else Transient(reason))
             case protocol.Resync(channel=channel, symbol=symbol, reason=reason):
-                self._want_resync(channel, symbol, reason)
+                self._dialogue.want_resync(channel, symbol, reason)
             case _:
                 raise TypeError(f"{item!r} is for no session")
 
@@ -305,165 +292,53 @@ class Link:
         self._evicted = LoggedOut(message)
         self._finish_at = self._read_at + _EVICTION_LINGER
 
-    # --- requests and answers
+    # --- what is said
 
-    def _submit(self, request: Request) -> None:
-        now = monotonic()
-        slot = self._pace.take(now) if request.frame is not None else now
-        if slot <= now and not self._outbox:
-            self._transmit(request, now)
-        else:
-            self._outbox.append((slot, request, False))
+    @property
+    def now_ts(self) -> int:
+        """The receive time of this read, or of this moment between reads."""
+        return self.recv_ts if self._reading else self._clock.now()
 
-    def _transmit(self, request: Request, now: float) -> None:
-        one = self._conversation.current
-        if one is not None and request.action == "unsubscribe":
-            one.started.setdefault(request.channel, self.last_frame_ts or self.recv_ts)
-        self._say(request)
-        self._conversation.sent(request, now)
-
-    def _say(self, request: Request) -> None:
+    def say(self, request: Request) -> None:
+        """Send a request's frame, if it has one."""
         if request.frame is None or self._connection is None:
             return
         shown = request.frame if request.shown is None else request.shown
         self._connection.send(request.frame)
         if self._tap is not None:
             # Within a read, its own time: frames of the same read may follow.
-            sent_ts = self.recv_ts if self._reading else self._clock.now()
-            self._tap.outbound(sent_ts, self.conn, shown)
+            self._tap.outbound(self.now_ts, self.conn, shown)
         self.connector.sent(shown)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something beside the link."""
+        self._owner.spawn(work)
+
+    def subscribed_now(self) -> None:
+        """The opening round is settled and something was accepted."""
+        self.subscribed = True
+        self._owner.link_subscribed(self)
 
     def _answer(self, ack: Ack) -> None:
         if ack.ok and self.evidence_at is None:
             self.evidence_at = self._read_at
         if self.greeted_at is None:
             self.greeted_at = self._read_at
-        if not self._conversation.knows(ack):
-            if ack.ok:
-                self._stream.skipped["acks without a request"] += 1
-            else:
-                self.fact(ErrorEvent(feed=self.feed, code=ack.code, message=ack.message))
-            return
-        self._stream.skipped["acks"] += 1
-        refused = self._conversation.answer(ack)
-        if refused is not None:
-            exchange = self.connector.validate(refused)
-            if exchange is None:
-                self._conversation.refuse(refused, ack)
-            else:
-                self._owner.spawn(self._look_up(refused, ack, exchange))
-
-    async def _look_up(self, refused: Request, ack: Ack, exchange: protocol.Exchange) -> None:
-        """Let the venue's own lists decide which symbols of a refused list exist."""
-        try:
-            valid = await converse(exchange, self.connector.settings)
-        except WsfeedsError as error:
-            self.end(error)
-            return
-
-        def settle() -> None:
-            again = self.connector.retry_refused(refused, valid)
-            self._conversation.validated(refused, ack, valid, again)
-
-        if not self.ended.done():
-            self._guard(settle)
-
-    def _settled_opening(self, one: Round) -> None:
-        self._report(one)
-        verdicts = one.verdicts
-        accepted = [symbol for symbol in one.added if symbol in verdicts.accepted]
-        if verdicts.refused and not accepted and not verdicts.unanswered:
-            raise self._everything_refused(one)
-        self.subscribed = True
-        self.fact(SessionEvent(feed=self.feed, state="subscribed", symbols=accepted))
-        self._owner.link_subscribed(self)
-
-    def _everything_refused(self, one: Round) -> WsfeedsError:
-        symbol, (_, ack) = next(iter(one.verdicts.refused.items()))
-        message = f"the venue refused every subscription ({symbol}: {ack.message})"
-        if self._first:
-            return SubscriptionRefused(f"{message}; see `wsfeeds markets {self.feed}`")
-        return Transient(message)
-
-    def _report(self, one: Round) -> None:
-        for symbol, (request, ack) in one.verdicts.refused.items():
-            message = f"{request.channel or 'subscription'} of {symbol} was refused: {ack.message}"
-            self.fact(ErrorEvent(feed=self.feed, symbol=symbol, code=ack.code, message=message))
-        for symbol, request in one.verdicts.unanswered.items():
-            what = request.channel or "the subscription"
-            message = f"{what} of {symbol} was not answered within 10 s; what comes is delivered"
-            self.fact(ErrorEvent(feed=self.feed, symbol=symbol, message=message))
-
-    # --- changes while it runs
+        if self._dialogue.answer(ack):
+            self._stream.skipped["acks"] += 1
+        elif ack.ok:
+            self._stream.skipped["acks without a request"] += 1
+        else:
+            self.fact(ErrorEvent(feed=self.feed, code=ack.code, message=ack.message))
 
     def change(self, wanted: protocol.Wanted) -> None:
         """Take over a new set of symbols."""
-        before = self.connector.socket.wanted.symbols
-        added = tuple(symbol for symbol in wanted.symbols if symbol not in before)
-        removed = tuple(symbol for symbol in before if symbol not in wanted.symbols)
         self._about["symbols"] = list(wanted.symbols)
-
-        def begin() -> None:
-            chains = self.connector.change(wanted)
-            one = Round("change", chains, self._settled_change, added=added, removed=removed)
-            self._conversation.begin(one)
-
-        self._guard(begin)
-
-    def _settled_change(self, one: Round) -> None:
-        self._report(one)
-        if one.removed:
-            symbols = list(one.removed)
-            self.fact(SessionEvent(feed=self.feed, state="unsubscribed", symbols=symbols))
-        if one.added:
-            accepted = [symbol for symbol in one.added if symbol in one.verdicts.accepted]
-            self.fact(SessionEvent(feed=self.feed, state="subscribed", symbols=accepted))
-        for channel in one.started:
-            if _resubscribes(one.chains, channel):
-                self._gap("resubscribe", one.started[channel], channel=channel)
-
-    def _want_resync(self, channel: str, symbol: str, reason: GapReason) -> None:
-        """Report what is wrong, once until it is mended, and ask again as soon as allowed."""
-        wanted = self._resync_wanted.setdefault(channel, set())
-        if symbol not in wanted:
-            wanted.add(symbol)
-            since = self.last_frame_ts or self.recv_ts
-            self._gap(reason, since, channel=channel, symbol=symbol)
-
-    def _resync(self, now: float) -> None:
-        self._resync_allowed_at = now + _RESYNC_EVERY
-        wanted, self._resync_wanted = self._resync_wanted, {}
-        for channel, symbols in wanted.items():
-
-            def settled(one: Round, symbols: set[str] = symbols) -> None:
-                self._settled_resync(one, symbols)
-
-            chains = self.connector.resync(channel)
-            self._conversation.begin(Round("resync", chains, settled, channel=channel))
-
-    def _settled_resync(self, one: Round, symbols: set[str]) -> None:
-        self._report(one)
-        others = any(len(request.names) > len(symbols) for chain in one.chains for request in chain)
-        if others and one.channel in one.started:
-            self._gap("resubscribe", one.started[one.channel], channel=one.channel)
-
-    def _gap(
-        self,
-        reason: GapReason,
-        from_ts: int | None,
-        *,
-        channel: str | None = None,
-        symbol: str | None = None,
-    ) -> None:
-        event = Gap(feed=self.feed, reason=reason, symbol=symbol, from_ts=from_ts)
-        event.to_ts = self.recv_ts if self._reading else self._clock.now()
-        if channel is not None:
-            event.channel = channel
-        self.fact(event)
+        self.guard(lambda: self._dialogue.change(wanted, silent=self.paused))
 
     def outage(self, reason: GapReason, from_ts: int | None) -> None:
         """Report the hole that a reconnect has left."""
-        self._gap(reason, from_ts)
+        self._dialogue.gap(reason, from_ts)
 
     def pause(self) -> None:
         """Stop the flow in the feed's own way; no event comes until `resume`."""
@@ -472,13 +347,13 @@ class Link:
             self._stop_reading("pause")
             self._announce_pause()
         else:
-            one = Round("pause", chains, lambda _: self._announce_pause())
-            self._guard(lambda: self._conversation.begin(one))
+            self.guard(lambda: self._dialogue.pause(chains, self._announce_pause))
 
     def _announce_pause(self) -> None:
         if self.paused:
             return
         self.paused = True
+        self._liveness.sleep_data()
         self._paused_at = self.last_frame_ts or self.recv_ts
         self.fact(SessionEvent(feed=self.feed, state="paused"))
         self._stream.flush()
@@ -491,21 +366,13 @@ class Link:
             self._stream.flush()
             self._read_on("pause")
             return
-        one = Round(
-            "resume",
-            self.connector.resume(),
-            lambda one: self._resumed(one, paused_at or self._paused_at),
-            begun=self._unpause,
-        )
-        self._guard(lambda: self._conversation.begin(one))
+        since = paused_at or self._paused_at
+        self.guard(lambda: self._dialogue.resume(self._unpause, since))
 
     def _unpause(self) -> None:
         self.paused = False
+        self._liveness.wake_data(monotonic())
         self.fact(SessionEvent(feed=self.feed, state="resumed"))
-
-    def _resumed(self, one: Round, since: int | None) -> None:
-        self._report(one)
-        self._gap("paused", since)
 
     # --- back-pressure
 
@@ -536,7 +403,7 @@ class Link:
         self._timer = None
         # What a timer brings happens now, not at the last read: receive times never decrease.
         self.recv_ts = self._clock.now()
-        self._guard(lambda: self._tick(monotonic()))
+        self.guard(lambda: self._tick(monotonic()))
 
     def _tick(self, now: float) -> None:
         """Do all that is due."""
@@ -545,24 +412,16 @@ class Link:
         if self._finish_at is not None and now >= self._finish_at:
             self.end(self._evicted)
             return
-        while self._outbox and self._outbox[0][0] <= now:
-            _, request, aside = self._outbox.popleft()
-            if aside:
-                self._say(request)
-            else:
-                self._transmit(request, now)
-        self._conversation.expire(now)
+        self._dialogue.tick(now)
         if self.connector.wake_at is not None and now >= self.connector.wake_at:
             self._wake_connector(now)
-        if self._resync_wanted and now >= self._resync_allowed_at:
-            self._resync(now)
-        if self._evicted is None:
+        if self._finish_at is None:
             self._keep_alive(now)
         self._schedule()
 
     def _keep_alive(self, now: float) -> None:
         if self._liveness.ping_due(now):
-            self._say(Request(frame=self.connector.ping()))
+            self.say(Request(frame=self.connector.ping()))
         if self._liveness.websocket_ping_due(now) and self._connection is not None:
             self._connection.ping()
         verdict = self._liveness.verdict(now)
@@ -572,29 +431,15 @@ class Link:
     def _wake_connector(self, now: float) -> None:
         for item in self.connector.wake(now):
             if isinstance(item, Request):
-                self._submit_aside(item)
+                self._dialogue.submit_aside(item)
             elif item.__class__ in DATA_CLASSES:
                 self._emit(item, self.recv_ts, self.conn)
             else:
                 self._other(item)
 
-    def _submit_aside(self, request: Request) -> None:
-        """Send what a connector's own timer asks for; no answer is waited for."""
-        now = monotonic()
-        slot = self._pace.take(now)
-        if slot <= now and not self._outbox:
-            self._say(request)
-        else:
-            self._outbox.append((slot, request, True))
-
     def _next_deadline(self) -> float:
-        times = [self._liveness.next_deadline()]
-        if self._outbox:
-            times.append(self._outbox[0][0])
-        if self._resync_wanted:
-            times.append(self._resync_allowed_at)
-        others = (self._conversation.next_deadline(), self.connector.wake_at, self._finish_at)
-        return min([*times, *(time for time in others if time is not None)])
+        times = (self._dialogue.next_deadline(), self.connector.wake_at, self._finish_at)
+        return min([self._liveness.next_deadline(), *(time for time in times if time is not None)])
 
     def _schedule(self) -> None:
         if self.ended.done() or self._connection is None:
@@ -605,13 +450,6 @@ class Link:
                 return
             self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_at(at, self._on_timer)
-
-
-def _resubscribes(chains: list[Chain], channel: str | None) -> bool:
-    return any(
-        len(chain) > 1 and chain[-1].action == "subscribe" and chain[-1].channel == channel
-        for chain in chains
-    )
 
 
 def endpoint_pairs(endpoint: Endpoint, start: int) -> list[tuple[int, str, str]]:

@@ -15,11 +15,15 @@ class Pace:
         self._space = None if per_second is None else 1.0 / per_second
         self._free_at = 0.0
 
+    def next(self, now: float) -> float:
+        """Return when the next slot is, `now` or later, and leave it free."""
+        return now if self._space is None else max(self._free_at, now)
+
     def take(self, now: float) -> float:
         """Take the next slot and return when it is, `now` or later."""
         if self._space is None:
             return now
-        slot = max(self._free_at, now)
+        slot = self.next(now)
         self._free_at = slot + self._space
         return slot
 

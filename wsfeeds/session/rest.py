@@ -56,7 +56,8 @@ async def _fetch(request: HttpRequest, settings: FeedSettings) -> HttpReply:
 
 
 async def _read(client: httpx.AsyncClient, request: HttpRequest) -> HttpReply:
-    async with client.stream(request.method, request.url, headers=request.headers) as response:
+    sent = [(name.encode(), value.encode()) for name, value in request.headers.items()]
+    async with client.stream(request.method, request.url, headers=sent) as response:
         body = bytearray()
         async for chunk in response.aiter_bytes():
             body += chunk

@@ -25,8 +25,10 @@ class Verdicts:
     """What became of the symbols of one round, as typed."""
 
     accepted: dict[str, None] = field(default_factory=dict)
-    refused: dict[str, tuple[Request, Ack]] = field(default_factory=dict)
+    refused: dict[str, list[tuple[Request, Ack]]] = field(default_factory=dict)
     unanswered: dict[str, Request] = field(default_factory=dict)
+    kept: list[tuple[Request, Ack]] = field(default_factory=list)
+    """What the venue refused to let go of."""
 
 
 @dataclass
@@ -170,6 +172,8 @@ class Conversation:
             return
         if request.action != "unsubscribe":
             self._judge(one, request, ack)
+        elif ack is not None and not ack.ok:
+            one.verdicts.kept.append((request, ack))
         if rest:
             self._submit(rest)
             return
@@ -185,7 +189,7 @@ class Conversation:
             elif ack.ok:
                 one.verdicts.accepted[symbol] = None
             else:
-                one.verdicts.refused[symbol] = (request, ack)
+                one.verdicts.refused.setdefault(symbol, []).append((request, ack))
 
     def _finish(self, one: Round) -> None:
         self._rounds.popleft()

@@ -83,6 +83,7 @@ class Session:
         self._link: Link | None = None
         self._previous: Connector | None = None
         self._conn: int | None = None
+        self._last_conn = 0
         self._url_index = 0
         self._refusals = 0
         self._quick_closes = 0
@@ -300,6 +301,7 @@ class Session:
             proxy=proxy_for(url, proxy),
             ca_file=settings.ca_file,
             ciphers=settings.ciphers,
+            coalesce=settings.coalesce,
         )
         try:
             await shared.transport.connect(dial, link)
@@ -312,6 +314,7 @@ class Session:
 
     def link_opened(self, link: Link) -> None:
         """Use the number up: the next connection has a new one."""
+        self._last_conn = link.conn
         if link.conn == self._conn:
             self._conn = None
 
@@ -466,6 +469,7 @@ class Session:
         self._learn(settings)
         await self._shared.budget.acquire()
         self._conn = self._shared.next_connection()
+        self._announce(connector)
         successor = self._successor = await self._dial(connector, settings)
         await _until(
             lambda: successor.ended.done() or (successor.subscribed and connector.caught_up()),
@@ -478,11 +482,17 @@ class Session:
         link.end()
         return True
 
+    def leave(self) -> None:
+        """End because nothing is wanted here any more; whoever calls this cancels the task."""
+        self.stop_reason = "unsubscribed"
+        self._fact(SessionEvent(feed=self.feed, state="unsubscribed"))
+        self._flush()
+
     def _fact(self, event: Event) -> None:
         if isinstance(event, SessionEvent) and event.symbols is None:
             event.symbols = list(self.socket.wanted.symbols)
         if not self._mute:
-            conn = self._conn or self._shared.connections
+            conn = self._conn or self._last_conn
             self._shared.stream.emit_fact(event, self._shared.clock.now(), conn)
 
     def _flush(self) -> None:

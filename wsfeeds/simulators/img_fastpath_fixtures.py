@@ -156,11 +156,10 @@ class Catalogue:
     def _team_fixture(self, sport: str, number: int) -> Fixture:
         fixture_id = SOCCER_LIVE if (sport, number) == ("soccer", 0) else _id(sport, number)
         phase = {0: LIVE, 1: FINISHED}.get(number, SCHEDULED)
-        licensed = (sport, number) != ("soccer", 2)
         fixture = self._fixture(sport, fixture_id, _sides(sport, number), phase)
-        fixture.licensed = licensed
-        fixture.phase = phase if licensed else LIVE
-        fixture.starts = {0: -0.5, 1: -24.0, 2: -0.5}.get(number, 3.0 * number)
+        # Not a live one: who takes the first live fixture of the list shall get its stream.
+        fixture.licensed = (sport, number) != ("soccer", 2)
+        fixture.starts = {0: -0.5, 1: -24.0}.get(number, 3.0 * number)
         return fixture
 
     def _fixture(

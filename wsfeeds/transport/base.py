@@ -24,6 +24,8 @@ class Dial(msgspec.Struct, frozen=True, kw_only=True):
     proxy: str | None = None
     ca_file: str | None = None
     ciphers: str | None = None
+    coalesce: float | None = None
+    """Seconds to leave the socket alone after each read, so that the next one brings more."""
 
 
 class UpgradeRefused(Transient):

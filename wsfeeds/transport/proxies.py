@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from wsfeeds.addresses import is_loopback
+from wsfeeds.errors import UsageError
 
-def is_loopback(host: str) -> bool:
-    """Tell whether a host name or address is this machine, without asking a name server."""
-    name = host.strip("[]").rstrip(".").lower()
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
+_SCHEMES = ("http", "https", "socks5", "socks5h")
 
 
 def proxy_for(
@@ -26,6 +19,9 @@ def proxy_for(
 
     `HTTPS_PROXY` is honoured for `wss` and `https` where no proxy is set, `NO_PROXY` (host
     names, `.suffix`, `*`) exempts hosts from both; the lower-case spellings count too.
+
+    Raises:
+        UsageError: `HTTPS_PROXY` is no proxy that can be used.
     """
     host = urlsplit(url).hostname or ""
     if is_loopback(host) or _exempt(host, _variable("NO_PROXY", environment)):
@@ -33,8 +29,23 @@ def proxy_for(
     if setting is not None:
         return setting
     if urlsplit(url).scheme in {"wss", "https"}:
-        return _variable("HTTPS_PROXY", environment) or None
+        return _checked(_variable("HTTPS_PROXY", environment))
     return None
+
+
+def _checked(value: str) -> str | None:
+    """Read the variable as other programs do: without a scheme it is an HTTP proxy."""
+    if not value:
+        return None
+    url = value if "://" in value else f"http://{value}"
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in _SCHEMES and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise UsageError(f"HTTPS_PROXY is no proxy: {', '.join(_SCHEMES)}://HOST:PORT is expected")
+    return url
 
 
 def _variable(name: str, environment: Mapping[str, str]) -> str:

@@ -6,6 +6,9 @@ from email.utils import parsedate_to_datetime
 
 from wsfeeds.clock import wall_seconds
 
+_LONGEST = 86_400.0
+"""A day: a longer wish is a mistake of the server's."""
+
 
 def seconds(value: str | None) -> float | None:
     """Return the seconds to wait, None where the header is missing or makes no sense."""
@@ -13,8 +16,9 @@ def seconds(value: str | None) -> float | None:
         return None
     text = value.strip()
     if text.isdecimal():
-        return float(text)
+        return min(float(text), _LONGEST)
     try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - wall_seconds())
+        wait = parsedate_to_datetime(text).timestamp() - wall_seconds()
+        return min(max(0.0, wait), _LONGEST)
     except (ValueError, OverflowError):
         return None

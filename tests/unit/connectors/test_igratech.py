@@ -282,6 +282,14 @@ def test_games_change_on_the_running_connection_without_a_word_to_the_venue():
         ('{"bets":[{"game-id":"g"}]}', "g"),
         ('[{"bet":{"gameId":"g"}}]', "g"),
         ('{"gameId":"g","other":{"gameId":"h"}}', "g"),
+        ('{"game":{"id":5},"gameId":"G9"}', "G9"),
+        ('{"gameId":"G9","game":{"id":5}}', "G9"),
+        ('{"game":"x","game_id":"y","GAMEID":"z"}', "z"),
+        ('{"game":"x","game-id":"y"}', "y"),
+        ('{"game":{"id":5},"gameId":null}', "5"),
+        ('{"gameId":"","game":{"gameId":"g"}}', "g"),
+        ('[{"gameId":"g","game":1},{"game":"g"}]', "g"),
+        ('[{"gameId":"g"},{"gameId":"h"}]', None),
         ('{"gameId":""}', None),
         ('{"gameId":true}', None),
         ('{"gameId":1.5}', None),
@@ -297,3 +305,21 @@ def test_what_is_recognised_as_a_game_id(payload, symbol):
     (event,) = one.receive(f'{{"event":"bet","data":{payload}}}'.encode())
     assert isinstance(event, Bet)
     assert event.symbol == symbol
+
+
+@pytest.mark.parametrize(
+    ("payload", "kept"),
+    [
+        ('{"game":{"id":5},"gameId":"G9"}', False),
+        ('{"game":5,"game_id":"G9"}', False),
+        ('{"gameId":5,"game":{"id":"G9"}}', True),
+        ('[{"gameId":"G9"},{"gameId":"5"}]', True),
+        ('[{"gameId":"G9","game":5},{"gameId":"G8"}]', False),
+        ('{"nothing":"recognisable"}', True),
+    ],
+)
+def test_a_frame_is_kept_by_the_ids_that_are_believed(payload, kept):
+    one = connector("5")
+    one.receive(CONNECTED)
+    (item,) = one.receive(f'{{"event":"bet","data":{payload}}}'.encode())
+    assert isinstance(item, Bet) is kept

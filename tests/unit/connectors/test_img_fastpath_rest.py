@@ -64,7 +64,7 @@ def test_a_fixture_is_described_by_its_symbol_and_the_venues_words():
             "coverage_level": "No Coverage",
         }
     ]
-    assert len(asked) == 1
+    assert len(asked) == 2, "only the second answer tells that the first was all"
 
 
 def test_the_request_carries_token_version_and_the_wish_for_pages():
@@ -153,12 +153,39 @@ def test_a_venue_that_ignores_paging_is_asked_once_more_at_most():
     assert len(asked) == 2
 
 
-def test_bare_arrays_that_are_cut_at_the_page_size_are_continued():
+@pytest.mark.parametrize("cap", [7, 20, 100])
+@pytest.mark.parametrize("wrapped", [False, True])
+@pytest.mark.parametrize("beyond", [200, 204, 400, 404, 416])
+def test_pages_are_read_to_the_end_whatever_size_the_venue_caps_them_at(
+    cap: int, wrapped: bool, beyond: int
+):
     def answer(query: dict[str, str]) -> Any:
         page = int(query["page"])
-        return fixtures(100 * page, 100 * page + (99 if page < 2 else 9))
+        rows = fixtures(0, 44)[page * cap : (page + 1) * cap]
+        if not rows and beyond != 200:
+            return HttpReply(beyond, b"")
+        return {"content": rows} if wrapped else rows
 
-    assert len(listed(answer)[0]) == 210
+    rows, asked = listed(answer)
+    assert len(rows) == 45
+    assert len(asked) == -(-45 // cap) + 1
+
+
+def test_a_page_that_was_promised_and_is_missing_is_no_end():
+    def answer(query: dict[str, str]) -> Any:
+        page = int(query["page"])
+        return HttpReply(404, b"") if page else {"content": fixtures(1, 2), "last": False}
+
+    with pytest.raises(UsageError):
+        listed(answer)
+
+
+def test_the_list_ends_after_a_bounded_number_of_pages():
+    def answer(query: dict[str, str]) -> Any:
+        page = int(query["page"])
+        return fixtures(page, page)
+
+    assert len(listed(answer, most=2_000)[1]) == 1_000
 
 
 def test_what_is_no_fixture_is_passed_over():
@@ -218,8 +245,9 @@ def test_a_malformed_sport_is_a_usage_error(sport: str):
 def test_named_symbols_narrow_the_list():
     exchange = Connector.markets(SETTINGS, sport="soccer", symbols=["soccer/f2", "/soccer/f3"])
     next(exchange)
+    exchange.send(HttpReply(200, json.dumps(fixtures(1, 4)).encode()))
     with pytest.raises(StopIteration) as stop:
-        exchange.send(HttpReply(200, json.dumps(fixtures(1, 4)).encode()))
+        exchange.send(HttpReply(200, b"[]"))
     assert ids(stop.value.value) == ["f2", "f3"]
 
 

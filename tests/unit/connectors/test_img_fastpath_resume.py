@@ -20,6 +20,9 @@ SETTINGS = FastPathSettings(token=Secret("sample-token"))
 ACCEPTED = b'{"message":"Authorisation accepted","level":"INFO"}'
 
 
+HELD = Finished(linger=2.0, held=True)
+
+
 class Venue(msgspec.Struct, frozen=True):
     """A venue that holds `frames` data frames of one stream."""
 
@@ -114,6 +117,9 @@ class Run:
         """Return the places that did not come out, from the first that did."""
         delivered = self.delivered()
         return set(range(min(delivered), self.venue.frames + 1)) - set(delivered)
+
+    def ends(self) -> list[Finished]:
+        return [each for each in self.out if isinstance(each, Finished)]
 
     def gaps(self) -> list[tuple[int | None, int | None]]:
         return [(each.from_seq, each.to_seq) for each in self.out if isinstance(each, Gap)]
@@ -238,6 +244,31 @@ def test_tennis_resumes_at_the_number_after_the_last():
     assert run.delivered() == Counter(range(1, 10))
 
 
+@pytest.mark.parametrize(("start", "asked"), [(None, 1), (0, 1), (1, 1), (7, 7)])
+def test_after_the_dummy_alone_tennis_resumes_at_the_first_number(start: int | None, asked: int):
+    chosen = msgspec.structs.replace(SETTINGS, start_position=start)
+    run = Run(Venue(9, symbol="tennis/e1", channel="stream"), chosen)
+    dummy = run.venue.frame(0, 0)
+    run.connect()
+    run.receive([dummy])
+    run.connect()
+    assert run.starts == [start or 0, asked]
+    run.receive([dummy, *run.venue.connection(1, 9)])
+    assert not run.tick(4)
+    assert run.delivered() == Counter(range(10))
+    assert run.gaps() == []
+    run.connect()
+    assert run.starts[-1] == 10
+
+
+def test_a_team_sport_that_has_brought_no_number_is_asked_for_from_the_start():
+    run = Run(Venue(9))
+    run.connect()
+    run.receive([run.venue.frame(0, 0)])
+    run.connect()
+    assert run.starts == [0, 0]
+
+
 def test_a_hole_is_filled_by_a_resume_before_it_and_reports_no_gap():
     run = Run(Venue(9))
     assert run.serve(7, drop=(4,))
@@ -344,9 +375,9 @@ def test_holes_that_no_resume_fills_end_the_resuming():
 def test_the_end_waits_for_a_hole_before_it():
     run = Run(Venue(5, ends=True))
     assert run.serve(drop=(2,))
-    assert not any(isinstance(each, Finished) for each in run.out)
+    assert run.ends() == [HELD]
     assert not run.serve()
-    assert [each.linger for each in run.out if isinstance(each, Finished)] == [2.0]
+    assert run.ends() == [HELD, Finished(linger=2.0)]
     assert run.delivered() == Counter(range(1, 6))
 
 
@@ -354,8 +385,9 @@ def test_the_end_comes_after_a_hole_that_frames_in_another_order_fill():
     run = Run(Venue(5, ends=True))
     run.connect()
     run.receive([run.venue.frame(place, place) for place in (1, 2, 3, 5, 4)])
+    assert run.ends() == [HELD, Finished(linger=2.0)]
     assert not run.tick(4)
-    assert [each.linger for each in run.out if isinstance(each, Finished)] == [2.0]
+    assert len(run.ends()) == 2
 
 
 def test_a_users_start_position_is_the_lowest_one_asked_for():
@@ -426,8 +458,10 @@ def test_the_end_comes_after_the_gap_of_a_hole_that_stays():
     run.connect()
     run.receive(frames[2:])
     assert not run.tick(4)
-    facts = [type(each).__name__ for each in run.out if isinstance(each, (Gap, Finished))]
-    assert facts == ["Gap", "Finished"]
+    facts = [each for each in run.out if isinstance(each, (Gap, Finished))]
+    assert facts[:2] == [HELD, HELD], "once on each connection"
+    assert isinstance(facts[2], Gap)
+    assert facts[3:] == [Finished(linger=2.0)], "the whole time, from the frame on"
 
 
 def test_a_frame_lost_twice_gets_another_chance_if_a_later_one_needs_a_resume_anyway():

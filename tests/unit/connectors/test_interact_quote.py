@@ -11,7 +11,7 @@ from wsfeeds import connectors
 from wsfeeds.connectors._interact_quote_markets import Delivered
 from wsfeeds.connectors.interact_quote import Connector, InteractQuoteSettings
 from wsfeeds.errors import UsageError
-from wsfeeds.events import ErrorEvent, Quote
+from wsfeeds.events import ErrorEvent, Malformed, Quote
 from wsfeeds.protocol import Incoming, Request, Skipped, Socket, Wanted
 from wsfeeds.secrets import Secret
 
@@ -176,7 +176,7 @@ def test_start_comes_first_then_one_subscribe_for_each_market():
     assert all(request.key is None and request.shown is None for request in chain)
     assert [request.symbols for request in chain] == [(), (CHLOE,), (FANCY,)]
     assert [request.channel for request in chain[1:]] == ["chloe-market", "fancy-market"]
-    assert Connector.requests_per_second == 20.0
+    assert Connector.requests_per_second == 19.5
 
 
 def test_a_change_unsubscribes_what_is_gone_and_subscribes_what_is_new():
@@ -473,3 +473,81 @@ def test_commands_of_others_change_nothing():
     one = opened(CHLOE)
     one.sent('{"commend":"whatever"}')
     assert told(one.receive(slip(CHLOE))) == ["1.61"]
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("5", 5),
+        ('"E7"', "E7"),
+        ("-1", -1),
+        ("null", None),
+        ("true", None),
+        ("1.5", None),
+        ("{}", None),
+    ],
+)
+@pytest.mark.parametrize("kind", ["error", "order-slip"])
+def test_a_code_beside_an_error_is_the_code_of_the_event(kind, code, told):
+    frame = f'{{"type":"{kind}","error":"boom2","code":{code}}}'
+    (event,) = opened(CHLOE).receive(frame.encode())
+    assert isinstance(event, ErrorEvent)
+    assert (event.code, event.message) == (told, "boom2")
+
+
+# --- good items beside a bad one
+
+SPORTS = {"event_id": "40789105-e", "market_id": "219_33753655", "product_id": "1"}
+RUNNER = {"mid": "878_55854706_f", "pid": "1", "bo": "1.5", "status": "1"}
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        SPORTS | {"price": True},
+        SPORTS | {"price": {}},
+        SPORTS | {"price": "1e401"},
+        SPORTS | {"price": "1e-9999999"},
+        SPORTS | {"status": []},
+        SPORTS | {"event_id": False},
+        1,
+        None,
+        "text",
+        [],
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_bad_item_takes_nothing_from_the_good_ones_beside_it(bad, place):
+    data = [SPORTS | {"price": price, "status": "1"} for price in ("1.5", "2.50")]
+    data.insert(place, bad)
+    frame = json.dumps({"type": "order-slip", "data": [*data, bad]})
+    *quotes, malformed = opened(CHLOE).receive(frame.encode())
+    assert told(quotes) == ["1.5", "2.50"]
+    assert isinstance(malformed, Malformed)
+    assert (malformed.frame, malformed.encoding) == (frame, "utf8")
+    assert malformed.error
+
+
+@pytest.mark.parametrize("time", ["9" * 30, True])
+def test_a_bad_time_takes_nothing_from_the_good_items_beside_it(time):
+    whole = RUNNER | {"bl": "1", "lo": "1", "ll": "1"}
+    good, bad = whole | {"ut": "2023-11-07T08:29:39.306Z"}, whole | {"ut": time}
+    frame = json.dumps({"type": "order-slip-fancy", "data": [bad, good]})
+    quote, malformed = opened(FANCY).receive(frame.encode())
+    assert told([quote]) == ["1.5"]
+    assert isinstance(malformed, Malformed)
+
+
+def test_good_items_a_bad_one_and_an_error_all_come_out():
+    good = SPORTS | {"price": "1.5", "status": "1"}
+    frame = {"type": "order-slip", "data": [good, 1], "error": "partly", "code": 7}
+    quote, error, malformed = opened(CHLOE).receive(json.dumps(frame).encode())
+    assert told([quote]) == ["1.5"]
+    assert isinstance(error, ErrorEvent)
+    assert (error.code, error.message) == (7, "partly")
+    assert isinstance(malformed, Malformed)
+    frame["data"] = [1]
+    error, malformed = opened(CHLOE).receive(json.dumps(frame).encode())
+    assert isinstance(error, ErrorEvent)
+    assert isinstance(malformed, Malformed)

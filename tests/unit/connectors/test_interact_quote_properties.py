@@ -106,7 +106,7 @@ def test_the_fast_path_reads_what_the_tolerant_one_reads(book, values, status, t
         item = FANCY | dict(zip(FANCY_KEYS, values, strict=True)) | {"status": status, "ut": time}
     text = json.dumps([item]).encode()
     fast = items.read_fast(b'{"type":"%s","data":%s}' % (kind.encode(), text))
-    assert fast == items.read_items(book, Raw(text))
+    assert (fast, None) == items.read_items(book, Raw(text))
 
 
 @given(st.dictionaries(TEXTS.filter(lambda key: key not in {*SPORTS, "price", "status"}), JSON))

@@ -1,0 +1,55 @@
+"""Which proxy a URL goes through."""
+
+from __future__ import annotations
+
+import pytest
+
+from wsfeeds.transport.proxies import is_loopback, proxy_for
+
+PROXY = "http://proxy.example:3128"
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "LOCALHOST.", "a.localhost", "127.0.0.1", "127.9.9.9", "::1", "[::1]"]
+)
+def test_loopback_is_known_by_name_and_address(host):
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize("host", ["localhost.example", "10.0.0.1", "0.0.0.0", "", "127.1.example"])
+def test_nothing_else_is_loopback(host):
+    assert not is_loopback(host)
+
+
+@pytest.mark.parametrize("url", ["ws://127.0.0.1:1/", "wss://localhost/", "https://[::1]:8/"])
+def test_loopback_is_never_proxied(url):
+    assert proxy_for(url, PROXY, {"HTTPS_PROXY": PROXY}) is None
+
+
+@pytest.mark.parametrize("url", ["wss://venue.example/ws", "https://venue.example/"])
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy"])
+def test_https_proxy_is_honoured_for_tls(url, name):
+    assert proxy_for(url, None, {name: PROXY}) == PROXY
+
+
+@pytest.mark.parametrize("url", ["ws://venue.example/ws", "http://venue.example/"])
+def test_https_proxy_is_not_for_plain_connections(url):
+    assert proxy_for(url, None, {"HTTPS_PROXY": PROXY}) is None
+    assert proxy_for(url, PROXY, {}) == PROXY
+
+
+def test_the_setting_wins_over_the_environment():
+    setting = "socks5://127.0.0.1:1080"
+    assert proxy_for("wss://venue.example", setting, {"HTTPS_PROXY": PROXY}) == setting
+
+
+@pytest.mark.parametrize(
+    "rules", ["*", "venue.example", "example", ".example", "*.example", "a, VENUE.example ,b"]
+)
+def test_no_proxy_exempts_hosts(rules):
+    assert proxy_for("wss://venue.example/", PROXY, {"NO_PROXY": rules}) is None
+
+
+@pytest.mark.parametrize("rules", ["", "other.example", "enue.example", ".venue.example.org"])
+def test_no_proxy_exempts_no_others(rules):
+    assert proxy_for("wss://venue.example/", PROXY, {"NO_PROXY": rules}) == PROXY
