@@ -14,6 +14,9 @@ from wsfeeds.errors import ExitCode, UsageError
 from wsfeeds.simulators.faults import Faults
 
 
+_LAST_PORT = 65_535
+
+
 @dataclass(kw_only=True)
 class Options:
     """The options of `sim`, as given."""
@@ -33,6 +36,8 @@ def serve(options: Options, console: Console) -> int:
     Raises:
         UsageError: A feed, fault or option does not exist, or a port is taken.
     """
+    if not 0 <= options.port <= _LAST_PORT:
+        raise UsageError(f"--port is a number from 0 to {_LAST_PORT}, not {options.port}")
     return asyncio.run(_serve(options, console))
 
 

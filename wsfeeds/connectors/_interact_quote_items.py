@@ -162,6 +162,7 @@ def error_code(message: Message) -> int | str | None:
         return None
 
 
+NO_ITEMS = Raw(b"null")
 _ITEMS = msgspec.json.Decoder(list[Raw] | None)
 _MEMBERS = msgspec.json.Decoder(dict[str, Raw])
 _TEXT = msgspec.json.Decoder(str)

@@ -243,9 +243,8 @@ class Connector(protocol.Connector):
 
     def _read(self, book: items.Book, message: items.Message, frame: bytes) -> Sequence[Incoming]:
         """Deliver the good items; a bad one among them keeps the frame whole beside them."""
-        quotes, bad = [], None
-        if message.data is not UNSET:
-            quotes, bad = items.read_items(book, message.data)
+        data = items.NO_ITEMS if message.data is UNSET else message.data
+        quotes, bad = items.read_items(book, data)
         text, code = items.error_text(message), items.error_code(message)
         result: list[Incoming] = []
         if quotes or not (text or bad):

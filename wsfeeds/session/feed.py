@@ -93,8 +93,10 @@ class FeedRun:
     def _start_sockets(self) -> None:
         for socket in self.connector.plan(self.wanted, self._shared.settings):
             held = self._sessions.get(socket.key)
-            if held is None:
+            if held is None and (socket.wanted.symbols or not self.connector.needs_symbols):
                 self._start(socket)
+            elif held is None:
+                continue
             elif held[0].socket.wanted != socket.wanted:
                 held[0].change(socket.wanted)
 
@@ -174,19 +176,20 @@ class FeedRun:
 
     def _change(self, symbols: tuple[str, ...]) -> None:
         wanted = Wanted(symbols, self.wanted.channels)
-        if symbols or self.connector.needs_symbols is False:
+        if symbols:
             self.connector.check(wanted, self._shared.settings)
+        elif not self.connector.needs_symbols:
+            raise UsageError("without a symbol this feed sends everything; `quit` ends")
         before = self.connector.plan(self.wanted, self._shared.settings)
         self.wanted = wanted
-        after = self.connector.plan(wanted, self._shared.settings) if symbols else []
+        after = self.connector.plan(wanted, self._shared.settings)
         for key in {socket.key for socket in before} - {socket.key for socket in after}:
             if key in self._sessions:
                 # Its closing takes a while, in which the key may be asked for again.
                 session, task = self._sessions.pop(key)
                 session.leave()
                 task.cancel()
-        if symbols:
-            self._start_sockets()
+        self._start_sockets()
 
     def pause(self) -> None:
         """Stop the flow of all sockets.

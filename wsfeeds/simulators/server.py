@@ -65,7 +65,7 @@ class Server:
         loop = asyncio.get_running_loop()
         try:
             self._server = await loop.create_server(lambda: Wire(self), self._host, self._wanted)
-        except (OSError, OverflowError) as error:
+        except OSError as error:
             where = f"{self._host}:{self._wanted}"
             raise UsageError(f"cannot listen on {where}: {error.strerror or error}") from error
         return self
