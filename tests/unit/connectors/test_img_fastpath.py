@@ -18,7 +18,6 @@ from wsfeeds.events import (
     ErrorEvent,
     Event,
     FeedStatus,
-    Gap,
     Heartbeat,
     Malformed,
     Statistics,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from wsfeeds.transport.proxies import is_loopback, proxy_for
+from wsfeeds.addresses import is_loopback
+from wsfeeds.transport.proxies import proxy_for
 
 PROXY = "http://proxy.example:3128"
 
