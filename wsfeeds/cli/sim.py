@@ -13,7 +13,6 @@ from wsfeeds.cli.console import Console, on_signals
 from wsfeeds.errors import ExitCode, UsageError
 from wsfeeds.simulators.faults import Faults
 
-
 _LAST_PORT = 65_535
 
 
