@@ -24,7 +24,7 @@ def events_page() -> str:
     lines = [
         "# Events",
         "",
-        "Generated from `wsfeeds/events.py` by `make docs`. One JSON object a line, compact, UTF-8.",
+        "Generated from `wsfeeds/events.py` by `make docs`. One JSON object a line, compact UTF-8.",
         "Keys come in the order below, all of them always present, null where the venue said",
         "nothing. `wsfeeds schema TYPE` prints the JSON Schema.",
         "",
