@@ -1,0 +1,1 @@
+"""Recordings on disk: read, checked, repaired, played again, summarised."""

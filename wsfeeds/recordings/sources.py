@@ -1,0 +1,156 @@
+"""Which files a path stands for, and in which order they are read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from wsfeeds.errors import UsageError
+from wsfeeds.outputs.recorder_codec import open_plain
+from wsfeeds.outputs.recorder_files import (
+    PART,
+    Kind,
+    SegmentFile,
+    parse_name,
+    root_of,
+    segments_below,
+)
+from wsfeeds.outputs.recorder_lock import FeedLock
+from wsfeeds.outputs.recorder_manifest import Manifest
+
+Prefer = Literal["events", "frames"]
+_FIRST_LINE = 1 << 16
+
+
+class File(msgspec.Struct, frozen=True):
+    """One file to read, and the `recv_ts` from which on it has lines, 0 where only it knows."""
+
+    path: Path
+    kind: Kind
+    first: int = 0
+
+
+class Source(msgspec.Struct):
+    """One feed of one recording: files of one kind that follow one another."""
+
+    kind: Kind
+    files: list[File]
+    feed: str | None = None
+
+
+class _Head(msgspec.Struct):
+    feed: str | None = None
+    run: str | None = None
+    dir: str | None = None
+
+
+def find_sources(paths: Iterable[str | os.PathLike[str]], prefer: Prefer) -> list[Source]:
+    """Return what is to be read for some paths.
+
+    A folder stands for all segments in it: where a run was recorded both ways, for those of the
+    preferred kind. A file that is named stands for itself, whatever its kind.
+
+    Raises:
+        UsageError: A path does not exist, or there is nothing to read in it.
+    """
+    sources: list[Source] = []
+    named: list[File] = []
+    for each in paths:
+        path = Path(each)
+        if not path.exists():
+            raise UsageError(f"{path} does not exist")
+        if path.is_dir():
+            found = _in_folder(path, prefer)
+            if not found and not live_segments(path):
+                raise UsageError(f"there is no recording in {path}")
+            sources += found
+        else:
+            named.append(_named(path))
+    return sources + _grouped(named)
+
+
+def live_segments(folder: Path) -> list[SegmentFile]:
+    """Return the segments in a folder, each once: not the open twin of one just being closed."""
+    found = [segment for segment in segments_below(folder) if segment.state != "unfinished"]
+    closed = {(s.path.parent, s.stem) for s in found if s.state == "closed"}
+    return [s for s in found if s.state == "closed" or (s.path.parent, s.stem) not in closed]
+
+
+def head_of(path: Path) -> tuple[str | None, str | None, bool]:
+    """Return the feed and run that a file's first line names, and whether it holds frames."""
+    try:
+        with open_plain(path) as file:
+            line = file.read(_FIRST_LINE).split(b"\n", 1)[0]
+        head = msgspec.json.decode(line, type=_Head)
+    except (OSError, ValueError, EOFError, msgspec.MsgspecError):
+        return None, None, False
+    return head.feed, head.run, head.dir is not None
+
+
+def _named(path: Path) -> File:
+    segment = parse_name(path)
+    if segment is not None:
+        return File(path, segment.kind, segment.first)
+    return File(path, "frames" if head_of(path)[2] else "events")
+
+
+def _grouped(named: Sequence[File]) -> list[Source]:
+    """Join the files of one feed's folder that were named one by one, in their order of time."""
+    groups: dict[tuple[str, Kind], list[File]] = {}
+    for file in named:
+        segment = parse_name(file.path)
+        group = str(file.path.parent.parent) if segment and segment.feed else str(file.path)
+        groups.setdefault((group, file.kind), []).append(file)
+    return [
+        Source(kind, sorted(set(files), key=lambda each: each.first), _feed_of(files[0].path))
+        for (_, kind), files in groups.items()
+    ]
+
+
+def _feed_of(path: Path) -> str | None:
+    segment = parse_name(path)
+    if segment is not None and segment.feed is not None:
+        return segment.feed
+    return head_of(path)[0]
+
+
+def _in_folder(folder: Path, prefer: Prefer) -> list[Source]:
+    groups: dict[str, list[SegmentFile]] = {}
+    for segment in sorted(live_segments(folder), key=lambda each: each.first):
+        groups.setdefault(str(segment.path.parent.parent), []).append(segment)
+    sources = []
+    for segments in groups.values():
+        events = [each for each in segments if each.kind == "events"]
+        frames = [each for each in segments if each.kind == "frames"]
+        if prefer == "events":
+            covered = _runs_of_events(events)
+            frames = [each for each in frames if head_of(each.path)[1] not in covered]
+            sources += _source("events", events)
+        sources += _source("frames", frames)
+    return sources
+
+
+def _source(kind: Kind, segments: list[SegmentFile]) -> list[Source]:
+    files = [File(each.path, kind, each.first) for each in segments]
+    return [Source(kind, files, segments[0].feed)] if segments else []
+
+
+def _runs_of_events(segments: list[SegmentFile]) -> set[str | None]:
+    """Return the runs whose events are there: the manifest tells, and the lock for open ones."""
+    runs: set[str | None] = set()
+    if not segments:
+        return runs
+    root = root_of(segments[0].path.parent)
+    if root is None:
+        return runs
+    listed = {root / line.path: line.run for line in Manifest(root).lines()}
+    for segment in segments:
+        if segment.path.name.endswith(PART):
+            runs.add(FeedLock(root, segment.feed or "").last_run())
+        else:
+            runs.add(listed.get(segment.path.absolute()))
+    return runs
