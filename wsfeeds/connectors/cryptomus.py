@@ -8,8 +8,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar, cast
+from collections.abc import Sequence
+from typing import Any, ClassVar
 from urllib.parse import quote
 
 import msgspec
@@ -17,19 +17,25 @@ import orjson
 from msgspec import UNSET, Raw
 
 from wsfeeds import protocol
-from wsfeeds.books import OrderBook, Top, same_top
 from wsfeeds.connectors import _cryptomus_frames as wire
 from wsfeeds.connectors import _cryptomus_rest as rest
+from wsfeeds.connectors._cryptomus_books import NO_LEVELS, BookKey, Books
 from wsfeeds.connectors._cryptomus_tolerant import (
     Envelope,
     SlowDepth,
     Update,
+    ack_status,
+    error_parts,
+    id_text,
     integer,
     is_null,
+    says_something,
+    scalar_of,
+    text_of,
     time_of,
 )
 from wsfeeds.errors import UsageError
-from wsfeeds.events import Bbo, Book, ErrorEvent, Event, Level, Levels, Unknown
+from wsfeeds.events import ErrorEvent, Levels, Unknown
 from wsfeeds.protocol import (
     Ack,
     Chain,
@@ -58,10 +64,7 @@ _ALL = "all"
 _SNAPSHOT_DEADLINE = 10.0
 _SNAPSHOT_TRIES = 5
 _SNAPSHOT_PATIENCE = 300.0
-_LEVELS = msgspec.json.Decoder(list[Level])
 _METHOD = re.compile(r"([a-z0-9]+)_(update|subscribe|unsubscribe)").fullmatch
-
-BookKey = tuple[str, int | None]
 
 
 class CryptomusSettings(FeedSettings, frozen=True, kw_only=True):
@@ -115,11 +118,7 @@ class Connector(protocol.Connector):
         self._asked = {
             channel: frozenset(names) for channel, names in self._names(socket.wanted).items()
         }
-        self._keeps_books = "bbo" in socket.wanted.channels
-        self._shows_books = "depth" in socket.wanted.channels
-        self._books: dict[BookKey, OrderBook] = {}
-        self._tops: dict[BookKey, Top] = {}
-        self._synced: set[BookKey] = set()
+        self._books = Books(socket.wanted.channels)
         self._snapshot_wait = _SNAPSHOT_DEADLINE
         self._snapshots_missed = 0
         self._snapshot_due: float | None = None
@@ -337,7 +336,7 @@ class Connector(protocol.Connector):
         if action == "subscribe":
             self._asked[channel] = names
             if channel == "depth":
-                self._unsync()
+                self._books.forget()
         elif _ALL not in names:
             # Updates that are under way, or go on although the venue refuses, are not wanted.
             self._asked[channel] = self._asked.get(channel, frozenset()) - names
@@ -354,7 +353,7 @@ class Connector(protocol.Connector):
         if channel == "depth" and (action == "subscribe" or (everything and ack.ok)):
             # After a refusal the channel's state is unknown (section 5): ask for books again too.
             if everything or not ack.ok:
-                self._unsync()
+                self._books.forget()
             self._acked_depth = action == "subscribe"
             self._snapshot_due = None
 
@@ -364,11 +363,6 @@ class Connector(protocol.Connector):
             if anonymous or pending[:2] == (ack.action, ack.channel):
                 return self._pending.pop(key)
         return None
-
-    def _unsync(self) -> None:
-        self._synced.clear()
-        self._books.clear()
-        self._tops.clear()
 
     def wake(self, now: float) -> Sequence[Incoming | Request]:
         """Ask again for books whose full reload did not come within 10 s of the ack."""
@@ -386,7 +380,7 @@ class Connector(protocol.Connector):
         if self._snapshots_missed > _SNAPSHOT_TRIES:
             # A market that never sends one must not disturb the others every 10 s for ever.
             self._snapshot_wait = min(2 * self._snapshot_wait, _SNAPSHOT_PATIENCE)
-        missing = sorted({market for market, _ in self._expected() - self._synced})
+        missing = sorted({market for market, _ in self._expected() - self._books.synced})
         return [Resync(channel="depth", symbol=name, reason="no_snapshot") for name in missing]
 
     def _expected(self) -> set[BookKey]:
@@ -403,11 +397,7 @@ class Connector(protocol.Connector):
                 key: [action, channel, sorted(names)]
                 for key, (action, channel, names) in self._pending.items()
             },
-            "synced": sorted(self._synced, key=str),
-            "books": [
-                [*key, book.bids.items(), book.asks.items()] for key, book in self._books.items()
-            ],
-            "tops": [[*key, list(top)] for key, top in self._tops.items()],
+            **self._books.state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -417,11 +407,7 @@ class Connector(protocol.Connector):
             key: (action, channel, frozenset(names))
             for key, (action, channel, names) in state["pending"].items()
         }
-        self._synced = {(market, scale) for market, scale in state["synced"]}
-        for market, scale, bids, asks in state["books"]:
-            book = self._books[market, scale] = OrderBook()
-            book.load(bids, asks)
-        self._tops = {(market, scale): tuple(top) for market, scale, top in state["tops"]}
+        self._books.restore(state)
 
     # --- frames
 
@@ -459,15 +445,15 @@ class Connector(protocol.Connector):
         if frame.lstrip()[:1] != b"{":
             return (self._unknown(frame, None),)
         envelope = msgspec.json.decode(frame, type=Envelope)
-        method = _text(envelope.method)
-        if _says_something(envelope.error) or _says_something(envelope.code):
+        method = text_of(envelope.method)
+        if says_something(envelope.error) or says_something(envelope.code):
             return self._failure(envelope, method)
         match = _METHOD(method)
         if match is not None and match[2] == "update":
             return self._update(frame, match[1], envelope.data)
         if method == "pong":
             return (Pong(),)
-        status, key = _status(envelope.data), _key(envelope.id)
+        status, key = ack_status(envelope.data), id_text(envelope.id)
         if status is not None and (match is not None or not method or key in self._pending):
             return (self._ack(key, method, ok=status == "success", message=status),)
         return (self._unknown(frame, match and match[1]),)
@@ -483,10 +469,10 @@ class Connector(protocol.Connector):
         return ack
 
     def _failure(self, envelope: Envelope, method: str) -> Sequence[Incoming]:
-        parts = _error_parts(envelope.error)
-        code = parts.get("code", _scalar(envelope.code))
-        message = str(parts.get("message") or _scalar(envelope.message) or "error")
-        key = _key(envelope.id)
+        parts = error_parts(envelope.error)
+        code = parts.get("code", scalar_of(envelope.code))
+        message = str(parts.get("message") or scalar_of(envelope.message) or "error")
+        key = id_text(envelope.id)
         known = key in self._pending or (_METHOD(method) is not None and "_update" not in method)
         if known:
             return (self._ack(key, method, ok=False, code=code, message=message),)
@@ -535,81 +521,17 @@ class Connector(protocol.Connector):
     ) -> Sequence[Incoming]:
         if not self._wants("depth", f"{symbol}:{scale}"):
             return _NOT_ASKED
-        if not snapshot and bids == _NO_LEVELS == asks:
+        if not snapshot and bids == NO_LEVELS == asks:
             return _EMPTY
-        key = (symbol, scale)
-        crossed = False
-        result: list[Incoming] = []
-        if snapshot:
-            self._synced.add(key)
-        if self._keeps_books and key in self._synced:
-            crossed = self._apply(key, snapshot, bids, asks)
-        if crossed:
-            self._forget(key)
-        if self._shows_books:
-            result.append(
-                Book(
-                    feed=self.name,
-                    channel="depth",
-                    symbol=symbol,
-                    ts=time,
-                    snapshot=snapshot,
-                    synced=key in self._synced,
-                    scale_index=scale,
-                    bids=bids,
-                    asks=asks,
-                )
-            )
-        if crossed:
-            result.append(Resync(channel="depth", symbol=symbol, reason="crossed_book"))
-        elif self._keeps_books:
-            result.extend(self._top(key, time))
-        return result or _UNCHANGED
-
-    def _apply(self, key: BookKey, snapshot: bool, bids: Levels, asks: Levels) -> bool:
-        """Apply an update to the kept book and tell whether that crossed it."""
-        book = self._books.get(key)
-        if book is None:
-            book = self._books[key] = OrderBook()
-        change = book.load if snapshot else book.apply
-        change(_LEVELS.decode(bids), _LEVELS.decode(asks))  # type: ignore[arg-type]
-        return book.crossed()
-
-    def _forget(self, key: BookKey) -> None:
-        self._synced.discard(key)
-        self._books.pop(key, None)
-        self._tops.pop(key, None)
-
-    def _top(self, key: BookKey, time: int | None) -> Iterable[Event]:
-        book = self._books.get(key)
-        if book is None:
-            return ()
-        top = book.top()
-        if same_top(self._tops.get(key), top):
-            return ()
-        self._tops[key] = top
-        event = Bbo(
-            feed=self.name,
-            channel="bbo",
-            symbol=key[0],
-            ts=time,
-            bid_price=top[0],
-            bid_quantity=top[1],
-            ask_price=top[2],
-            ask_quantity=top[3],
-            scale_index=key[1],
-        )
-        return (event,)
+        return self._books.update((symbol, scale), time, snapshot, bids, asks)
 
     def _unknown(self, frame: bytes, channel: str | None) -> Unknown:
         return Unknown(feed=self.name, channel=channel or "session", data=exact_json(frame))
 
 
 _NOTHING = {b"[]", b"null", b"{}"}
-_NO_LEVELS = cast("Levels", Raw(b"[]"))
 _NOT_ASKED = (Skipped(reason="not asked for"),)
 _EMPTY = (Skipped(reason="empty updates"),)
-_UNCHANGED = (Skipped(reason="unchanged top of book"),)
 
 
 def sign(api_key: Secret, body: bytes) -> str:
@@ -636,45 +558,3 @@ def _needs(channel: str) -> str:
     if channel == "balance":
         return "a currency such as BTC, or all"
     return "a market such as BTC_USDT, or all"
-
-
-def _says_something(part: Raw | msgspec.UnsetType) -> bool:
-    """Tell an error from its absence: missing, null, 0, false and what is empty are none."""
-    return part is not UNSET and bool(msgspec.json.decode(part))
-
-
-def _text(part: Raw | msgspec.UnsetType) -> str:
-    value = _scalar(part)
-    return value if isinstance(value, str) else ""
-
-
-def _scalar(part: Raw | msgspec.UnsetType) -> int | str | None:
-    value = None if part is UNSET else msgspec.json.decode(part)
-    if isinstance(value, (int, str)) and not isinstance(value, bool):
-        return value
-    return None
-
-
-def _key(part: Raw | msgspec.UnsetType) -> str | None:
-    """Return an id as text: ids are compared as strings (section 8, row 2)."""
-    value = _scalar(part)
-    return None if value is None else str(value)
-
-
-def _status(part: Raw | msgspec.UnsetType) -> str | None:
-    if part is UNSET or bytes(part)[:1] != b"{":
-        return None
-    value = msgspec.json.decode(part).get("status")
-    return value if isinstance(value, str) else None
-
-
-def _error_parts(error: Raw | msgspec.UnsetType) -> dict[str, int | str]:
-    """Return code and message of an error in whatever form it came."""
-    value = None if error is UNSET else msgspec.json.decode(error)
-    if isinstance(value, dict):
-        return {
-            key: value[key]
-            for key in ("code", "message")
-            if isinstance(value.get(key), (int, str)) and not isinstance(value.get(key), bool)
-        }
-    return {"message": str(value)} if value is not None else {}
