@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from wsfeeds import config, connectors
-from wsfeeds.errors import UsageError
+from wsfeeds.errors import UsageError, WsfeedsError
 from wsfeeds.events import AnyEvent
 from wsfeeds.outputs.queue import QueueOutput
 from wsfeeds.pipeline import Stream
@@ -185,6 +185,9 @@ class EventStream:
             return event
         if self._task.done() and not self._task.cancelled():
             error = self._task.exception() or self._run.error
+            if isinstance(error, WsfeedsError):
+                error.message = self._run.stream.redactor(error.message)
+                error.args = (error.message,)
             if error is not None:
                 raise error
         raise StopAsyncIteration

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from wsfeeds.errors import OutputFailed, ReaderGone
 from wsfeeds.secrets import Redactor
 
 logger = logging.getLogger("wsfeeds")
@@ -86,6 +87,24 @@ class _Json(logging.Formatter):
         if record.exc_info:
             line["exception"] = self._redact(self.formatException(record.exc_info))
         return json.dumps(line)
+
+
+def put(text: str) -> None:
+    """Print data to stdout.
+
+    Raises:
+        ReaderGone: Nobody reads it any more.
+        OutputFailed: It cannot be written.
+    """
+    try:
+        print(text, flush=True)
+    except BrokenPipeError as error:
+        # Python flushes stdout once more at exit: give it somewhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        raise ReaderGone("the reader of stdout went away") from error
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        raise OutputFailed(f"cannot write to stdout: {error.strerror}") from error
 
 
 def tell(text: str) -> None:

@@ -245,11 +245,13 @@ def main(arguments: list[str] | None = None) -> None:
 def _exit_code(arguments: list[str] | None) -> int:
     from typer.exceptions import TyperException
 
-    from wsfeeds.errors import ExitCode, WsfeedsError
+    from wsfeeds.errors import ExitCode, ReaderGone, WsfeedsError
 
     try:
         code = app(arguments, standalone_mode=False)
         sys.stdout.flush()
+    except ReaderGone:
+        return ExitCode.OK
     except WsfeedsError as error:
         _say_error(error.message)
         return error.exit_code

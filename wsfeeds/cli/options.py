@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from wsfeeds.cli.console import Console
+from wsfeeds.cli.console import Console, put
 
 Config = Annotated[
     str | None, typer.Option("--config", metavar="FILE", help="settings file (TOML)")
@@ -111,4 +111,4 @@ def print_document(document: Any) -> None:
         import msgspec  # noqa: PLC0415  # `--help` does without
 
         document = msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
-    print(document)
+    put(document)

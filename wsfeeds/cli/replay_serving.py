@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
 
-from wsfeeds.cli.console import Console
+from wsfeeds.cli.console import Console, put
 from wsfeeds.cli.replay import Options
 from wsfeeds.cli.running import Running
 from wsfeeds.errors import UsageError
@@ -55,7 +55,7 @@ async def serve_recording(
             listening = await stack.enter_async_context(
                 venue.serve(host, port + offset if port else 0)
             )
-            print(listening.line().decode(), flush=True)
+            put(listening.line().decode())
         console.say("playing to whoever connects; press Ctrl-C to stop")
         return await running.finish(_until(stopped), ())
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from wsfeeds import connectors, simulators
-from wsfeeds.cli.console import Console, on_signals
+from wsfeeds.cli.console import Console, on_signals, put
 from wsfeeds.errors import ExitCode, UsageError
 from wsfeeds.simulators.faults import Faults
 
@@ -65,7 +65,7 @@ async def _serve(options: Options, console: Console) -> int:
         for offset, simulator in enumerate(served):
             port = options.port + offset if options.port else 0
             listening = await stack.enter_async_context(simulator.serve(options.host, port))
-            print(listening.line().decode(), flush=True)
+            put(listening.line().decode())
         console.say(f"serving {', '.join(feeds)}; press Ctrl-C to stop")
         number = await stopped
     return ExitCode.INTERRUPTED if number == 2 else ExitCode.OK

@@ -36,7 +36,8 @@ def register(app: typer.Typer) -> None:
           wsfeeds stats recordings
           wsfeeds stats recordings --json | jq '.feeds[].gaps'
         """
-        from wsfeeds.cli.verify import print_json  # noqa: PLC0415  # `--help` needs none
+        from wsfeeds.cli.console import put  # noqa: PLC0415  # `--help` needs none
+        from wsfeeds.cli.verify import print_json  # noqa: PLC0415  # likewise
         from wsfeeds.recordings import stats as summarising  # noqa: PLC0415  # as above
 
         console = opt.console_of(config, verbose, quiet, log_format)
@@ -44,8 +45,7 @@ def register(app: typer.Typer) -> None:
         if as_json:
             print_json(report)
         else:
-            for line in describe(report, bars=console.stdout_is_terminal):
-                print(line)
+            put("\n".join(describe(report, bars=console.stdout_is_terminal)))
         raise typer.Exit(0)
 
 

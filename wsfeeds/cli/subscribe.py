@@ -18,7 +18,7 @@ from wsfeeds.errors import UsageError
 from wsfeeds.events import TYPES
 from wsfeeds.outputs.jsonl import JsonlOutput
 from wsfeeds.outputs.raw import RawFrames
-from wsfeeds.outputs.writers import FileWriter, Writer, writer_for
+from wsfeeds.outputs.writers import Writer, append_to, writer_for
 from wsfeeds.pipeline import Stream
 from wsfeeds.session.feed import FeedRun
 
@@ -171,7 +171,7 @@ class _Subscribe:
         self._writers.append(out)
         files: list[Writer] = []
         if options.output is not None:
-            files.append(FileWriter.append(Path(options.output)))
+            files.append(append_to(Path(options.output), gate=stream.gate, on_error=running.fail))
         self._writers += files
         shape = options.format
         if shape == "auto":

@@ -52,11 +52,12 @@ def register(app: typer.Typer) -> None:
         bar = _Bar(shown=sys.stderr.isatty() and not quiet)
         report = verifying.verify(paths, bar.update)
         bar.clear()
+        from wsfeeds.cli.console import put  # noqa: PLC0415  # `--help` needs none
+
         if as_json:
             print_json(report)
         else:
-            for line in describe(report):
-                print(line)
+            put("\n".join(describe(report)))
         raise typer.Exit(0 if report.ok else 5)
 
 
@@ -64,7 +65,9 @@ def print_json(report: object) -> None:
     """Print one JSON document for machines and people."""
     import msgspec  # noqa: PLC0415  # `--help` needs none
 
-    print(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())
+    from wsfeeds.cli.console import put  # noqa: PLC0415  # as above
+
+    put(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())
 
 
 def describe(report: VerifyReport) -> list[str]:

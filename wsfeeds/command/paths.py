@@ -46,6 +46,9 @@ class Path:
         Raises:
             ValueError: The path cannot be followed in this value.
         """
+        if isinstance(value, str):  # the library would parse it as a document
+            found = [value] if str(self._query) == "$" else []
+            return found if not self.definite else found[0] if found else NOTHING
         try:
             found = self._query.findall(value)
         except (self._failure, RecursionError) as error:

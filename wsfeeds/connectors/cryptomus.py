@@ -57,7 +57,6 @@ from wsfeeds.protocol import (
 from wsfeeds.secrets import MASK, Secret
 
 _DEFAULT_URL = "wss://api-ws.cryptomus.com/ws"
-_MARKET = re.compile(r"[A-Za-z0-9]+_[A-Za-z0-9]+").fullmatch
 _DEPTH = re.compile(r"([A-Za-z0-9]+_[A-Za-z0-9]+)(?::([0-9]{1,3}))?").fullmatch
 _CURRENCY = re.compile(r"[A-Za-z0-9]+").fullmatch
 _ALL = "all"
@@ -115,6 +114,7 @@ class Connector(protocol.Connector):
         self._listing: list[dict[str, Any]] | None = None
         self._next_id = 1
         self._pending: dict[str, tuple[str, str, frozenset[str]]] = {}
+        self._refused: dict[str, frozenset[str]] = {}
         self._asked = {
             channel: frozenset(names) for channel, names in self._names(socket.wanted).items()
         }
@@ -152,7 +152,16 @@ class Connector(protocol.Connector):
                 name = _wire_name(channel, symbol)
                 if name is not None and symbol not in names.get(name, ()):
                     names[name] = (*names.get(name, ()), symbol)
-        return {channel: self._expanded(channel, names) for channel, names in result.items()}
+        return {
+            channel: self._without_refused(channel, self._expanded(channel, names))
+            for channel, names in result.items()
+        }
+
+    def _without_refused(
+        self, channel: str, names: dict[str, tuple[str, ...]]
+    ) -> dict[str, tuple[str, ...]]:
+        refused = self._refused.get(channel)
+        return {n: typed for n, typed in names.items() if n not in refused} if refused else names
 
     def _expanded(
         self, channel: str, names: dict[str, tuple[str, ...]]
@@ -335,6 +344,7 @@ class Connector(protocol.Connector):
         self._pending[str(request["id"])] = (action, channel, names)
         if action == "subscribe":
             self._asked[channel] = names
+            self._refused[channel] = self._refused.get(channel, frozenset()) - names
             if channel == "depth":
                 self._books.forget()
         elif _ALL not in names:
@@ -347,6 +357,8 @@ class Connector(protocol.Connector):
         if pending is None:
             return
         action, channel, names = pending
+        if action == "subscribe" and not ack.ok:
+            self._refused[channel] = self._refused.get(channel, frozenset()) | names
         everything = action == "unsubscribe" and _ALL in names
         if everything and ack.ok:
             self._asked[channel] = frozenset()
@@ -354,7 +366,7 @@ class Connector(protocol.Connector):
             # After a refusal the channel's state is unknown (section 5): ask for books again too.
             if everything or not ack.ok:
                 self._books.forget()
-            self._acked_depth = action == "subscribe"
+            self._acked_depth = action == "subscribe" and ack.ok
             self._snapshot_due = None
 
     def _pending_like(self, ack: Ack) -> tuple[str, str, frozenset[str]] | None:
@@ -376,11 +388,11 @@ class Connector(protocol.Connector):
             return ()
         self.wake_at = None
         self._acked_depth = False
-        self._snapshots_missed += 1
-        if self._snapshots_missed > _SNAPSHOT_TRIES:
-            # A market that never sends one must not disturb the others every 10 s for ever.
-            self._snapshot_wait = min(2 * self._snapshot_wait, _SNAPSHOT_PATIENCE)
         missing = sorted({market for market, _ in self._expected() - self._books.synced})
+        self._snapshots_missed = self._snapshots_missed + 1 if missing else 0
+        # A market that never sends one must not disturb the others every 10 s for ever.
+        patience = 2.0 ** max(0, self._snapshots_missed - _SNAPSHOT_TRIES)
+        self._snapshot_wait = min(_SNAPSHOT_DEADLINE * patience, _SNAPSHOT_PATIENCE)
         return [Resync(channel="depth", symbol=name, reason="no_snapshot") for name in missing]
 
     def _expected(self) -> set[BookKey]:
@@ -501,6 +513,8 @@ class Connector(protocol.Connector):
 
     def _slow_depth(self, data: SlowDepth) -> Sequence[Incoming]:
         scale = integer(data.scale_index)
+        if scale is None and not is_null(data.scale_index):
+            raise msgspec.ValidationError("scale_index is no whole number - at `$.data`")
         return self._depth(
             data.symbol,
             0 if is_null(data.scale_index) else scale,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import os
 from pathlib import Path
-from typing import IO, BinaryIO, cast
+from typing import IO, Any, BinaryIO, cast
 
 from wsfeeds.outputs.recorder_files import Compression
 
@@ -72,13 +73,45 @@ def open_plain(path: Path) -> IO[bytes]:
     if name.endswith(".gz"):
         return cast("IO[bytes]", gzip.open(path, "rb"))
     if name.endswith(".zst"):
+        return cast("IO[bytes]", io.BufferedReader(_Unpacked(path), _CHUNK))
+    return path.open("rb")
+
+
+class _Unpacked(io.RawIOBase):
+    """A zstd file as plain bytes; unlike the library's reader it notices a missing end."""
+
+    def __init__(self, path: Path) -> None:
         import zstandard  # noqa: PLC0415  # only those pay for it who compress
 
-        reader = zstandard.ZstdDecompressor().stream_reader(
-            path.open("rb"), read_across_frames=True, closefd=True
-        )
-        return cast("IO[bytes]", reader)
-    return path.open("rb")
+        self._file = path.open("rb")
+        self._start = zstandard.ZstdDecompressor().decompressobj
+        self._frame = self._start()
+        self._plain = b""
+        self._begun = False
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._plain:
+            packed = self._frame.unused_data if self._frame.eof else b""
+            packed = packed or self._file.read(_CHUNK)
+            if self._frame.eof and packed:
+                self._frame, self._begun = self._start(), False
+            if not packed:
+                if self._begun and not self._frame.eof:
+                    raise EOFError("the compressed file is cut off")
+                return 0
+            self._begun = True
+            self._plain = self._frame.decompress(packed)
+        size = min(len(buffer), len(self._plain))
+        buffer[:size] = self._plain[:size]
+        self._plain = self._plain[size:]
+        return size
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 def read_errors() -> tuple[type[Exception], ...]:

@@ -85,8 +85,10 @@ class FrameTap:
         line = {"recv_ts": recv_ts, "conn": conn, "dir": "open", "run": self._run, **about}
         learned = state()
         if learned:
-            line["state"] = learned
-        self._append(recv_ts, _encode(line))
+            line["settings"] = {**about["settings"], "state": learned}
+        text = _encode(line)
+        self._track.uncounted += len(text)
+        self._append(recv_ts, text)
 
     def _append(self, recv_ts: int, line: bytes) -> None:
         track = self._track

@@ -98,6 +98,8 @@ class Track:
         self.gaps = 0
         self.last_recv_ts = 0
         self.written = 0
+        self.uncounted = 0
+        """Bytes that rotation by size leaves out: what each segment repeats of its connections."""
         self.segment: Segment | None = None
         self.failed: OutputFailed | None = None
         self._root = root
@@ -124,7 +126,7 @@ class Track:
         except OSError as error:
             raise self.fail(error, path) from error
         self.limit = segment_end(recv_ts, self._policy.rotate_seconds)
-        self.lines = self.gaps = 0
+        self.lines = self.gaps = self.uncounted = 0
         self._digest = hashlib.sha256()
 
     def write(self) -> None:
@@ -169,7 +171,9 @@ class Track:
             self.write()
             size = self._policy.rotate_bytes
             segment = self.segment
-            if size is not None and segment is not None and segment.size >= size:
+            if size is None or segment is None:
+                return
+            if segment.size - self.uncounted >= size:
                 # A later `recv_ts`, because the next segment is to have another name.
                 self.limit = min(self.limit, segment.first_recv_ts + 1)
 

@@ -79,12 +79,7 @@ class FileWriter:
             OutputFailed: It cannot be opened.
         """
         try:
-            # O_NONBLOCK: a FIFO that nobody reads is an error, not a wait; files do not care.
-            flags = os.O_RDWR | os.O_APPEND | os.O_CREAT
-            if path.is_fifo():
-                flags = os.O_WRONLY | os.O_NONBLOCK
-            fd = os.open(path, flags, 0o666)
-            os.set_blocking(fd, True)
+            fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
             writer = cls(fd, str(path), owned=True)
             if stat.S_ISREG(os.fstat(fd).st_mode) and _is_torn(fd):
                 writer.write(b"\n")
@@ -277,6 +272,22 @@ class ThreadWriter:
         """Return once the thread has written everything."""
         self._queue.put(None)
         await self._done.wait()
+
+
+def append_to(path: Path, *, gate: Gate, on_error: OnError) -> Writer:
+    """Return what appends to a path: a file directly, a FIFO as far as its reader takes it.
+
+    Raises:
+        OutputFailed: It cannot be opened.
+    """
+    if not path.is_fifo():
+        return FileWriter.append(path)
+    try:
+        # Opened without waiting for a reader; the descriptor is ours alone.
+        fd = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+    except OSError as error:
+        raise OutputFailed(f"cannot open {path}: {error.strerror}") from error
+    return PipeWriter(fd, str(path), gate=gate, on_error=on_error)
 
 
 def writer_for(fd: int, where: str, *, gate: Gate, on_error: OnError) -> Writer:

@@ -36,7 +36,6 @@ class FrameLine(msgspec.Struct, kw_only=True):
     symbols: list[str] = []
     channels: list[str] = []
     settings: dict[str, Any] = {}
-    state: dict[str, Any] = {}
 
 
 def _kept_raw(event: type[Event]) -> type[Event]:

@@ -71,14 +71,15 @@ class Normalizer:
         previous = self._latest.get(key)
         public = dict(line.settings)
         overlaps = bool(public.pop("overlaps", False))
+        state = public.pop("state", None)
         connector = self._type(
             Socket(Wanted(*key)),
             settings_of(self._type, public),
             previous=previous,
             overlaps=overlaps,
         )
-        if previous is None and line.state:
-            connector.restore(line.state)
+        if previous is None and state:
+            connector.restore(state)
         self._connectors[line.conn] = self._latest[key] = connector
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
 import msgspec
 
 from wsfeeds.errors import UsageError
-from wsfeeds.outputs.recorder_codec import open_plain
+from wsfeeds.outputs.recorder_codec import open_plain, read_errors
 from wsfeeds.outputs.recorder_files import (
     PART,
     Kind,
@@ -23,7 +23,7 @@ from wsfeeds.outputs.recorder_lock import FeedLock
 from wsfeeds.outputs.recorder_manifest import Manifest
 
 Prefer = Literal["events", "frames"]
-_FIRST_LINE = 1 << 16
+_CHUNK = 1 << 16
 
 
 class File(msgspec.Struct, frozen=True):
@@ -84,11 +84,23 @@ def head_of(path: Path) -> tuple[str | None, str | None, bool]:
     """Return the feed and run that a file's first line names, and whether it holds frames."""
     try:
         with open_plain(path) as file:
-            line = file.read(_FIRST_LINE).split(b"\n", 1)[0]
-        head = msgspec.json.decode(line, type=_Head)
-    except (OSError, ValueError, EOFError, msgspec.MsgspecError):
+            head = msgspec.json.decode(_first_line(file), type=_Head)
+    except (OSError, ValueError, msgspec.MsgspecError):
+        return None, None, False
+    except read_errors():
         return None, None, False
     return head.feed, head.run, head.dir is not None
+
+
+def _first_line(file: IO[bytes]) -> bytes:
+    """Read up to the first line break: an `open` line may be long."""
+    parts = []
+    while chunk := file.read(_CHUNK):
+        head, found, _ = chunk.partition(b"\n")
+        parts.append(head)
+        if found:
+            break
+    return b"".join(parts)
 
 
 def _named(path: Path) -> File:
@@ -128,6 +140,8 @@ def _in_folder(folder: Path, prefer: Prefer) -> list[Source]:
         frames = [each for each in segments if each.kind == "frames"]
         if prefer == "events":
             covered = _runs_of_events(events)
+            if None in covered:  # nothing tells which run the events are of: they may be all
+                frames = []
             frames = [each for each in frames if head_of(each.path)[1] not in covered]
             sources += _source("events", events)
         sources += _source("frames", frames)
@@ -146,7 +160,7 @@ def _runs_of_events(segments: list[SegmentFile]) -> set[str | None]:
         return runs
     root = root_of(segments[0].path.parent)
     if root is None:
-        return runs
+        return {None}
     listed = {root / line.path: line.run for line in Manifest(root).lines()}
     for segment in segments:
         if segment.path.name.endswith(PART):

@@ -207,8 +207,8 @@ class Dialogue:
         removed = tuple(symbol for symbol in before if symbol not in wanted.symbols)
         chains = self._connector.change(wanted)
         if silent:
-            self._added |= dict.fromkeys(added)
-            self._removed |= dict.fromkeys(removed)
+            _shift(added, onto=self._added, off=self._removed)
+            _shift(removed, onto=self._removed, off=self._added)
         done: Callable[[Round], None] = (lambda _: None) if silent else self._changed
         self._conversation.begin(Round("change", chains, done, added=added, removed=removed))
 
@@ -297,15 +297,20 @@ class Dialogue:
         self._line.fact(ErrorEvent(feed=name, symbol=symbol, code=code, message=message))
 
 
+def _shift(symbols: tuple[str, ...], *, onto: dict[str, None], off: dict[str, None]) -> None:
+    """Note symbols, unless that takes back what was noted before."""
+    for symbol in symbols:
+        if symbol in off:
+            del off[symbol]
+        else:
+            onto[symbol] = None
+
+
 def _accepted(one: Round, symbols: tuple[str, ...]) -> list[str]:
-    """Return the symbols that nobody refused: accepted, or covered by what is there already."""
+    """Return the symbols that a channel accepted, or that what is there already covers."""
     verdicts = one.verdicts
     asked = {symbol for chain in one.chains for request in chain for symbol in request.symbols}
-    return [
-        symbol
-        for symbol in symbols
-        if symbol not in verdicts.refused and (symbol in verdicts.accepted or symbol not in asked)
-    ]
+    return [symbol for symbol in symbols if symbol in verdicts.accepted or symbol not in asked]
 
 
 def _resubscribes(chains: list[Chain], channel: str | None) -> bool:

@@ -106,6 +106,14 @@ class FeedRun:
         session.paused = self._paused
         task = self._group.create_task(self._supervise(session))
         self._sessions[socket.key] = (session, task)
+        # A task that is cancelled before its first step never enters its coroutine.
+        task.add_done_callback(lambda _: self._gone(session))
+
+    def _gone(self, session: Session) -> None:
+        held = self._sessions.get(session.socket.key)
+        if held is not None and held[0] is session:
+            del self._sessions[session.socket.key]
+        self._changed.set()
 
     async def _supervise(self, session: Session) -> None:
         try:
@@ -122,11 +130,6 @@ class FeedRun:
                 self.error.exit_code
             ):
                 self.error = error
-        finally:
-            held = self._sessions.get(session.socket.key)
-            if held is not None and held[0] is session:
-                del self._sessions[session.socket.key]
-            self._changed.set()
 
     def stop(self, reason: str) -> None:
         """End every socket politely, once; `run` returns soon after."""
@@ -174,7 +177,12 @@ class FeedRun:
                 raise UsageError(f"{symbol!r} is not subscribed")
         self._change(tuple(s for s in self.wanted.symbols if s not in gone))
 
+    def _must_run(self) -> None:
+        if self._stopped:
+            raise UsageError("the run is ending")
+
     def _change(self, symbols: tuple[str, ...]) -> None:
+        self._must_run()
         wanted = Wanted(symbols, self.wanted.channels)
         if symbols:
             self.connector.check(wanted, self._shared.settings)
@@ -197,6 +205,7 @@ class FeedRun:
         Raises:
             UsageError: It is stopped already.
         """
+        self._must_run()
         if self._paused:
             raise UsageError("already paused")
         self._paused = True
@@ -209,6 +218,7 @@ class FeedRun:
         Raises:
             UsageError: It was not stopped.
         """
+        self._must_run()
         if not self._paused:
             raise UsageError("not paused")
         self._paused = False

@@ -47,8 +47,6 @@ class Round:
     """Per channel: when its first request went out, in receive time of the last frame."""
     begun: Callable[[], None] | None = None
     """Called when the rounds before it are done."""
-    resubscribed: dict[str | None, Request] = field(default_factory=dict)
-    """Per channel: the subscribe that followed an unsubscribe of the same round."""
 
 
 @dataclass
@@ -67,6 +65,7 @@ class Conversation:
         self._rounds: deque[Round] = deque()
         self._pending: dict[str, _Pending] = {}
         self._unsent: dict[int, tuple[Request, Chain]] = {}
+        self._given_up: set[str | None] = set()
 
     @property
     def current(self) -> Round | None:
@@ -132,6 +131,8 @@ class Conversation:
         """By id; else by what it is about; an answer without either is for the oldest request."""
         if ack.key is not None and ack.key in self._pending:
             return ack.key
+        if ack.key in self._given_up:
+            return None  # a late answer speaks for nothing else
         anonymous = ack.key in {None, "0"} and ack.channel is None
         for key, pending in self._pending.items():
             about = (pending.request.action, pending.request.channel)
@@ -164,6 +165,7 @@ class Conversation:
         overdue = [key for key, pending in self._pending.items() if pending.deadline <= now]
         for key in overdue:
             pending = self._pending.pop(key)
+            self._given_up.add(key)
             self._settle(pending.request, pending.rest, None)
 
     def _settle(self, request: Request, rest: Chain, ack: Ack | None) -> None:

@@ -204,14 +204,20 @@ class Session:
         connector = shared.connector(self.socket, settings, previous=self._previous)
         self._announce(connector)
         await shared.budget.acquire()
-        link = self._link = await self._dial(connector, settings)
-        if connector.socket.wanted != self.socket.wanted:
-            link.change(self.socket.wanted)  # a command came while we were connecting
-        if self.paused and not link.paused:
-            link.pause()
+        link = self._link = await self._dial(connector, settings, self._conn)
+        self._reconcile(link)
         return link
 
-    def _announce(self, connector: Connector) -> None:
+    def _reconcile(self, link: Link) -> None:
+        """Carry out on a new link the commands that came while it was being opened."""
+        if link.connector.socket.wanted != self.socket.wanted:
+            link.change(self.socket.wanted)
+        if self.paused and not link.paused:
+            link.pause()
+        elif link.paused and not self.paused:
+            link.resume(self._paused_at)
+
+    def _announce(self, connector: Connector, conn: int | None = None) -> None:
         shown = connector.endpoint(None).shown
         self._fact(
             SessionEvent(
@@ -219,7 +225,8 @@ class Session:
                 state="connecting",
                 attempt=self._backoff.failures + 1,
                 url=shown[min(self._url_index, len(shown) - 1)],
-            )
+            ),
+            conn,
         )
         self._flush()
 
@@ -227,7 +234,7 @@ class Session:
         for secret in config.secrets_of(settings):
             self._shared.stream.redactor.add(secret)
 
-    async def _dial(self, connector: Connector, settings: FeedSettings) -> Link:
+    async def _dial(self, connector: Connector, settings: FeedSettings, conn: int) -> Link:
         expiry = connector.expires_at()
         if expiry is not None and wall_seconds() > expiry + _EXPIRY_TOLERANCE:
             raise CredentialsRefused(f"the {self.feed} token has expired; get a new one")
@@ -244,7 +251,7 @@ class Session:
                 allow_insecure=settings.allow_insecure,
             )
             try:
-                link = await self._upgrade(connector, settings, endpoint, url, shown)
+                link = await self._upgrade(connector, settings, endpoint, url, shown, conn)
             except UpgradeRefused as refused:
                 error = refused
                 meaning = connector.refusal(refused.status or 0)
@@ -276,6 +283,7 @@ class Session:
         endpoint: Endpoint,
         url: str,
         shown: str,
+        conn: int,
     ) -> Link:
         shared = self._shared
         link = Link(
@@ -283,7 +291,7 @@ class Session:
             connector,
             shared.stream,
             shared.clock,
-            conn=self._conn or shared.next_connection(),
+            conn=conn,
             shown_url=shown,
             about=_about(connector, shown, settings),
             tap=shared.tap,
@@ -333,23 +341,35 @@ class Session:
     async def _live(self, link: Link) -> None:
         while True:
             renewal = self._plan_renewal(link)
+            error: Transient | CredentialsRefused | UsageError | None = None
             try:
                 await asyncio.shield(link.ended)
-            except (Transient, CredentialsRefused, UsageError) as error:
-                self._lost(link, error)
-                raise
+            except (Transient, CredentialsRefused, UsageError) as failed:
+                error = failed
             finally:
                 if renewal is not None:
                     renewal.cancel()
                 self._previous = link.connector
                 link.connector.previous = None  # one generation is enough
                 await link.close()
-            successor, self._successor = self._successor, None
-            if successor is None:
+            successor = await self._take_successor()
+            if successor is None or (error is not None and not isinstance(error, Transient)):
+                if error is not None:
+                    self._lost(link, error)
+                    raise error
                 self._disconnected(link, "finished", None)
                 return
-            self._disconnected(link, "handed over", None)
+            self._disconnected(link, "handed over" if error is None else error.message, None)
             link = self._link = successor
+            self._reconcile(link)
+
+    async def _take_successor(self) -> Link | None:
+        """Return the second connection of a hand-over if it is alive."""
+        successor, self._successor = self._successor, None
+        if successor is not None and not successor.is_open:
+            await successor.close()
+            return None
+        return successor
 
     def _lost(self, link: Link, error: Exception) -> None:
         """Say that the connection is gone and remember what may have been missed."""
@@ -468,9 +488,9 @@ class Session:
             return False
         self._learn(settings)
         await self._shared.budget.acquire()
-        self._conn = self._shared.next_connection()
-        self._announce(connector)
-        successor = self._successor = await self._dial(connector, settings)
+        conn = self._shared.next_connection()
+        self._announce(connector, conn)
+        successor = self._successor = await self._dial(connector, settings, conn)
         await _until(
             lambda: successor.ended.done() or (successor.subscribed and connector.caught_up()),
             _CAUGHT_UP_WITHIN,
@@ -488,11 +508,11 @@ class Session:
         self._fact(SessionEvent(feed=self.feed, state="unsubscribed"))
         self._flush()
 
-    def _fact(self, event: Event) -> None:
+    def _fact(self, event: Event, conn: int | None = None) -> None:
         if isinstance(event, SessionEvent) and event.symbols is None:
             event.symbols = list(self.socket.wanted.symbols)
         if not self._mute:
-            conn = self._conn or self._last_conn
+            conn = conn or self._conn or self._last_conn
             self._shared.stream.emit_fact(event, self._shared.clock.now(), conn)
 
     def _flush(self) -> None:

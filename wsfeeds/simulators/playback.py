@@ -89,8 +89,8 @@ class Playback:
             UsageError: The address cannot be listened on.
         """
         async with Server(self, host, port) as server:
-            path = self._recorded[0].path
-            url, api_url = f"ws://{server.address}{path}", f"http://{server.address}"
+            # Without a path: clients that ask for one per symbol append it by themselves.
+            url, api_url = f"ws://{server.address}", f"http://{server.address}"
             yield Listening(feed=self.feed, url=url, api_url=api_url)
 
     async def http(self, request: Request) -> Response:
@@ -100,7 +100,7 @@ class Playback:
 
     async def admit(self, request: Request) -> Response | Session:
         """Let everybody in, with whatever credentials."""
-        candidates = [each for each in self._recorded if each.path == request.path]
+        candidates = [each for each in self._recorded if request.path.endswith(each.path)]
         if not candidates:
             candidates = list(self._recorded)
             if len({each.path for each in candidates}) > 1:

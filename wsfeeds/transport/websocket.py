@@ -65,7 +65,8 @@ class WebsocketsTransport:
         except InvalidStatus as error:
             raise _refused(error) from error
         except (InvalidURI, InvalidProxy) as error:
-            raise UsageError(f"this URL cannot be used: {error}") from error
+            # The error's own text holds the whole URL, secrets included.
+            raise UsageError(f"this URL cannot be used: {error.msg}") from None
         except (OSError, InvalidHandshake, EOFError) as error:
             raise Transient(plain(error)) from error
         return cast("Connection", Handle(cast("WebSocket", opened)))
