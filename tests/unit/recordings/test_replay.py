@@ -23,7 +23,7 @@ from wsfeeds.recordings.lines import FrameLine, read_exact
 from wsfeeds.recordings.normalize import Normalizer
 from wsfeeds.recordings.replay import Pace, Player, exact_events, frames
 from wsfeeds.recordings.serve import connections
-from wsfeeds.recordings.sources import live_segments
+from wsfeeds.recordings.sources import head_of, live_segments
 from wsfeeds.recordings.verify import verify
 from wsfeeds.simulators.faults import Faults
 
@@ -279,3 +279,12 @@ async def test_an_output_that_cannot_take_more_holds_the_player() -> None:
     async with asyncio.timeout(DEADLINE):
         await task
     assert stream.seq == 1000
+
+
+def test_a_first_line_of_any_length_says_which_run_its_frames_are_of(tmp_path):
+    """Frames beside events are not replayed a second time, however long their `open` line is."""
+    path = tmp_path / "frames.jsonl"
+    settings = {"state": {"seen": ["x" * 100] * 3_000}}
+    line = {"recv_ts": 1, "conn": 1, "dir": "open", "run": "r1", "settings": settings}
+    path.write_bytes(msgspec.json.encode(line) + b"\n")
+    assert head_of(path) == (None, "r1", True)
