@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable
 from typing import ClassVar
 
 import msgspec
@@ -47,6 +48,7 @@ class Client(VariantSession):
         self._init: asyncio.Future[None] = self._loop.create_future()
         self._broken: WsfeedsError | None = None
         self._early: list[bytes] | None = []
+        self._early_end: Callable[[], None] | None = None
         """Calls that came before `start` was answered, None from then on."""
         self._cursor: dict[str, str] = {}
         self._delay = 0.0
@@ -93,6 +95,7 @@ class Client(VariantSession):
         self._transport = transport
         self._init = self._loop.create_future()
         self._early, self._cursor, self._broken = [], {}, None
+        self._early_end = None
         if transport == "longPolling":
             url = terms.url("connect", transport)
             reply = await self.route.fetch("POST", url, headers=terms.headers, data={})
@@ -145,6 +148,9 @@ class Client(VariantSession):
             self._deliver(call)
         if early:
             self.listener.on_read()
+        if self._early_end is not None:  # it ended while `/start` was on its way
+            self._early_end()
+            return
         if self._transport == "longPolling":
             self.listener.spawn(self._poll(terms))
 
@@ -184,7 +190,9 @@ class Client(VariantSession):
         if pipe is not self._pipe or self._over:
             return
         reason = ended.reason or "the transport broke"
-        if self._early is not None:
+        if self._early is not None and ended.error is None and self._init.done():
+            self._early_end = lambda: self.lost(pipe, ended)
+        elif self._early is not None:
             self._fail(ended.error or Transient(reason, code=ended.code))
         elif ended.by_server and self.params.stop_on.server_close:
             self._end(ended)
@@ -404,6 +412,9 @@ class Client(VariantSession):
 
     def _end(self, ended: Ended) -> None:
         if self._over:
+            return
+        if self._early is not None and ended.error is None and self._init.done():
+            self._early_end = lambda: self._end(ended)
             return
         if self._early is not None:
             self._fail(ended.error or Transient(ended.reason, code=ended.code))
