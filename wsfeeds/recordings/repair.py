@@ -104,7 +104,8 @@ class _Repair:
             misplaced = any(
                 "folder of" in each.cause or "its name" in each.cause for each in causes
             )
-            if lines_are_bad or changed or misplaced:
+            unreadable = any("cannot be read" in each.cause for each in causes)
+            if lines_are_bad or changed or misplaced or unreadable:
                 bad.append(Path(path))
         return bad
 
@@ -121,7 +122,8 @@ class _Repair:
         kept: dict[str, ManifestLine] = {}
         for line in self._manifest.lines():
             path = self._root / line.path
-            if path.exists() and line.path not in kept:
+            inside = path.resolve().is_relative_to(self._root.resolve())
+            if inside and path.exists() and line.path not in kept:
                 kept[line.path] = self._true_line(path, line)
         if self._manifest.path.exists():
             old = self._manifest.path.with_name(f"{MANIFEST}.{self._stamp}")

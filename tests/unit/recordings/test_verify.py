@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -277,3 +278,21 @@ def test_several_runs_in_one_folder_verify(write: Write) -> None:
     report = verify([root])
     assert report.ok
     assert len({segment.run for segment in report.segments}) == 2
+
+
+def test_a_segment_that_cannot_be_unpacked_is_moved_aside(write):
+    """Its digest may even be what the manifest says."""
+    reads = [(NOON, [trade(1)]), (NOON + HOUR, [trade(2)])]
+    folder = write(reads, compress="gzip", rotate_seconds=3600)
+    _, path = sorted(folder.glob("feed=*/date=*/*.gz"))
+    path.write_bytes(path.read_bytes() + b"junk")
+    manifest = folder / "manifest.jsonl"
+    lines = [json.loads(line) for line in manifest.read_text().splitlines()]
+    for line in lines:
+        content = (folder / line["path"]).read_bytes()
+        line |= {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    manifest.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    assert not verify([folder]).ok
+    repair([folder], lambda _: None)
+    assert verify([folder]).ok
+    assert list((folder / "damaged").rglob("*.gz.*"))
