@@ -61,6 +61,12 @@ def test_duckdb_takes_folders_as_partitions_and_every_compression(folder: Path) 
     assert sum(int(count) for _, count in rows) == trades
 
 
+def test_polars_keeps_prices_as_text(folder: Path) -> None:
+    (program,) = blocks("python", "polars")
+    shown = run(folder, sys.executable, "-c", f"{program}\nprint(trades.row(0))")
+    assert re.match(r"\('(BTC|ETH)_USDT', '[0-9.]+'\)", shown)
+
+
 def test_jq_reads_plain_segments(folder: Path) -> None:
     (block,) = blocks("sh", "@csv")
     command = block.splitlines()[0]
