@@ -5,7 +5,8 @@ A book is keyed by market and scale; the rules are docs/protocols/cryptomus.md, 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, cast
 
 import msgspec
@@ -13,13 +14,17 @@ from msgspec import Raw
 
 from wsfeeds.books import OrderBook, Top, same_top
 from wsfeeds.connectors._cryptomus_frames import FEED
+from wsfeeds.connectors._cryptomus_requests import BookKey
 from wsfeeds.events import Bbo, Book, Level, Levels
 from wsfeeds.protocol import Incoming, Resync, Skipped
 
-BookKey = tuple[str, int | None]
-NO_LEVELS = cast("Levels", Raw(b"[]"))
+_NO_LEVELS = cast("Levels", Raw(b"[]"))
 _LEVELS = msgspec.json.Decoder(list[Level])
+EMPTY = (Skipped(reason="empty updates"),)
 _UNCHANGED = (Skipped(reason="unchanged top of book"),)
+_DEADLINE = 10.0
+_TRIES = 5
+_PATIENCE = 300.0
 
 
 class Books:
@@ -41,39 +46,48 @@ class Books:
 
     def update(
         self, key: BookKey, time: int | None, snapshot: bool, bids: Levels, asks: Levels
-    ) -> list[Incoming] | tuple[Skipped, ...]:
+    ) -> Sequence[Incoming]:
         """Apply an update and return what it says: the book event, a new top, or a crossed book."""
         if snapshot:
             self.synced.add(key)
-        crossed = False
-        if self._keeps and key in self.synced:
-            crossed = self._apply(key, snapshot, bids, asks)
+        elif bids == _NO_LEVELS == asks:
+            return EMPTY
+        if self._keeps:
+            return self._update_kept(key, time, snapshot, bids, asks)
+        return (self._event(key, time, snapshot, bids, asks),)
+
+    def _update_kept(
+        self, key: BookKey, time: int | None, snapshot: bool, bids: Levels, asks: Levels
+    ) -> Sequence[Incoming]:
+        crossed = key in self.synced and self._apply(key, snapshot, bids, asks)
         if crossed:
             self.synced.discard(key)
             self._books.pop(key, None)
             self._tops.pop(key, None)
         result: list[Incoming] = []
         if self._shows:
-            result.append(
-                Book(
-                    feed=FEED,
-                    channel="depth",
-                    symbol=key[0],
-                    ts=time,
-                    snapshot=snapshot,
-                    synced=key in self.synced,
-                    scale_index=key[1],
-                    bids=bids,
-                    asks=asks,
-                )
-            )
+            result.append(self._event(key, time, snapshot, bids, asks))
+        top = None if crossed else self._new_top(key, time)
         if crossed:
             result.append(Resync(channel="depth", symbol=key[0], reason="crossed_book"))
-        elif self._keeps:
-            top = self._new_top(key, time)
-            if top is not None:
-                result.append(top)
+        elif top is not None:
+            result.append(top)
         return result or _UNCHANGED
+
+    def _event(
+        self, key: BookKey, time: int | None, snapshot: bool, bids: Levels, asks: Levels
+    ) -> Book:
+        return Book(
+            feed=FEED,
+            channel="depth",
+            symbol=key[0],
+            ts=time,
+            snapshot=snapshot,
+            synced=key in self.synced,
+            scale_index=key[1],
+            bids=bids,
+            asks=asks,
+        )
 
     def _apply(self, key: BookKey, snapshot: bool, bids: Levels, asks: Levels) -> bool:
         """Apply an update to the kept book and tell whether that crossed it."""
@@ -121,3 +135,38 @@ class Books:
             book = self._books[market, scale] = OrderBook()
             book.load(bids, asks)
         self._tops = {(market, scale): tuple(top) for market, scale, top in state["tops"]}
+
+
+class Overdue:
+    """When to ask again for the books whose full reload has not come (contract, section 4)."""
+
+    def __init__(self) -> None:
+        """Wait for nothing."""
+        self.at: float | None = None
+        """When to look next, in monotonic seconds."""
+        self._waiting = False
+        self._wait = _DEADLINE
+        self._missed = 0
+
+    def start(self, *, waiting: bool) -> None:
+        """Begin to wait, now that the books are subscribed, or stop waiting."""
+        self._waiting = waiting
+        self.at = None
+
+    def look(
+        self, now: float, expected: AbstractSet[BookKey], synced: AbstractSet[BookKey]
+    ) -> list[str]:
+        """Return the markets without a full reload once it is time, and set `at`."""
+        if not self._waiting:
+            self.at = None
+            return []
+        if self.at is None:
+            self.at = now + self._wait
+        if now < self.at:
+            return []
+        self.start(waiting=False)
+        missing = sorted({market for market, _ in expected - synced})
+        self._missed = self._missed + 1 if missing else 0
+        # A market that never sends one must not disturb the others every 10 s for ever.
+        self._wait = min(_DEADLINE * 2.0 ** max(0, self._missed - _TRIES), _PATIENCE)
+        return missing

@@ -8,17 +8,19 @@ section 8.
 from __future__ import annotations
 
 import re
-from typing import cast
+from typing import Annotated, ClassVar, cast
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 
 from wsfeeds import decimals
 from wsfeeds.events import Event, LastPrice, Levels, Side, Ticker, Trade
 
 FEED = "cryptomus"
 SECOND = 1_000_000
-_SANE_SECONDS = 9_007_199_254
+_Seconds = Annotated[int, Meta(gt=-9_007_199_254, lt=9_007_199_254)]
+"""Seconds whose microseconds a JSON consumer keeps exact (2^53)."""
+_Scale = Annotated[int, Meta(ge=0, lt=1000)]
 _SIDES: dict[str | None, Side] = {"buy": "buy", "sell": "sell"}
 _PLAIN = re.compile(r"-?[0-9]+(?:\.[0-9]+)?").fullmatch
 # One look at all decimals of a frame; possessive, as no digit is ever given back.
@@ -36,22 +38,50 @@ class FastTrade(Struct, gc=False):
 
     price: Raw
     quantity: Raw
-    timestamp: int
+    timestamp: _Seconds
     direction: str | None = None
 
 
 class FastTrades(Struct, gc=False):
     """`data` of a `trade_update`."""
 
+    channel: ClassVar[str] = "trade"
+
     symbol: str
     trades: list[FastTrade]
 
+    def events(self) -> list[Event]:
+        """Return one event per trade, in the order sent.
+
+        Raises:
+            msgspec.ValidationError: A number is not plain: the tolerant path decides.
+        """
+        result: list[Event] = []
+        for trade in self.trades:
+            price, quantity = str(trade.price, "utf-8"), str(trade.quantity, "utf-8")
+            if not _TWO_PLAIN(f"{price} {quantity} "):
+                raise msgspec.ValidationError("not plain")
+            result.append(
+                Trade(
+                    feed=FEED,
+                    channel="trade",
+                    symbol=self.symbol,
+                    ts=trade.timestamp * SECOND,
+                    price=price,
+                    quantity=quantity,
+                    side=_SIDES.get(trade.direction),
+                )
+            )
+        return result
+
 
 class FastTicker(Struct, gc=False):
-    """`data` of a `ticker_update`."""
+    """`data` of a `ticker_update`; `price_change` is a percentage of the open (section 6.3)."""
+
+    channel: ClassVar[str] = "ticker"
 
     symbol: str
-    timestamp: int
+    timestamp: _Seconds
     price: str
     open: str
     high: str
@@ -60,22 +90,68 @@ class FastTicker(Struct, gc=False):
     quote_volume: str
     price_change: str
 
+    def events(self) -> tuple[Event]:
+        """Return the event.
+
+        Raises:
+            msgspec.ValidationError: A number is not plain: the tolerant path decides.
+        """
+        last, opening, high, low = self.price, self.open, self.high, self.low
+        volume, quote_volume, change = self.volume, self.quote_volume, self.price_change
+        if not _SEVEN_PLAIN(f"{last} {opening} {high} {low} {volume} {quote_volume} {change} "):
+            raise msgspec.ValidationError("not plain")
+        return (
+            Ticker(
+                feed=FEED,
+                channel="ticker",
+                symbol=self.symbol,
+                ts=self.timestamp * SECOND,
+                last=last,
+                open=opening,
+                high=high,
+                low=low,
+                volume=volume,
+                quote_volume=quote_volume,
+                change_percent=change,
+            ),
+        )
+
 
 class FastLastPrice(Struct, gc=False):
     """`data` of a `lastprice_update`."""
 
+    channel: ClassVar[str] = "lastprice"
+
     symbol: str
-    timestamp: int
+    timestamp: _Seconds
     price: str
+
+    def events(self) -> tuple[Event]:
+        """Return the event.
+
+        Raises:
+            msgspec.ValidationError: The price is not plain: the tolerant path decides.
+        """
+        if not _PLAIN(self.price):
+            raise msgspec.ValidationError("not plain")
+        return (
+            LastPrice(
+                feed=FEED,
+                channel="lastprice",
+                symbol=self.symbol,
+                ts=self.timestamp * SECOND,
+                price=self.price,
+            ),
+        )
 
 
 class FastDepth(Struct, gc=False):
     """`data` of a `depth_update`; the sides stay untouched text."""
 
     symbol: str
-    timestamp: int
+    timestamp: _Seconds
     full_reload: bool
-    scale_index: int
+    scale_index: _Scale
     asks: Raw
     bids: Raw
 
@@ -114,85 +190,6 @@ class DepthFrame(Struct, tag_field="method", tag="depth_update", gc=False):
 
 FastFrame = TradeFrame | TickerFrame | LastPriceFrame | DepthFrame
 decode_fast = msgspec.json.Decoder(FastFrame).decode
-
-
-def read_trades(data: FastTrades) -> list[Event]:
-    """Return one event per trade, in the order sent.
-
-    Raises:
-        msgspec.ValidationError: A number is not plain: the tolerant path decides.
-    """
-    symbol = data.symbol
-    result: list[Event] = []
-    for trade in data.trades:
-        price, quantity = str(trade.price, "utf-8"), str(trade.quantity, "utf-8")
-        if not _TWO_PLAIN(f"{price} {quantity} "):
-            raise msgspec.ValidationError("not plain")
-        result.append(
-            Trade(
-                feed=FEED,
-                channel="trade",
-                symbol=symbol,
-                ts=micros(trade.timestamp),
-                price=price,
-                quantity=quantity,
-                side=_SIDES.get(trade.direction),
-            )
-        )
-    return result
-
-
-def read_ticker(data: FastTicker) -> Ticker:
-    """Return the event; `price_change` is a percentage of the open (section 6.3).
-
-    Raises:
-        msgspec.ValidationError: A number is not plain: the tolerant path decides.
-    """
-    last, opening, high, low = data.price, data.open, data.high, data.low
-    volume, quote_volume, change = data.volume, data.quote_volume, data.price_change
-    if not _SEVEN_PLAIN(f"{last} {opening} {high} {low} {volume} {quote_volume} {change} "):
-        raise msgspec.ValidationError("not plain")
-    return Ticker(
-        feed=FEED,
-        channel="ticker",
-        symbol=data.symbol,
-        ts=micros(data.timestamp),
-        last=last,
-        open=opening,
-        high=high,
-        low=low,
-        volume=volume,
-        quote_volume=quote_volume,
-        change_percent=change,
-    )
-
-
-def read_last_price(data: FastLastPrice) -> LastPrice:
-    """Return the event.
-
-    Raises:
-        msgspec.ValidationError: The price is not plain: the tolerant path decides.
-    """
-    if not _PLAIN(data.price):
-        raise msgspec.ValidationError("not plain")
-    return LastPrice(
-        feed=FEED,
-        channel="lastprice",
-        symbol=data.symbol,
-        ts=micros(data.timestamp),
-        price=data.price,
-    )
-
-
-def micros(seconds: int) -> int:
-    """Return whole seconds since the epoch as microseconds.
-
-    Raises:
-        Unrepresentable: The time is out of range.
-    """
-    if -_SANE_SECONDS < seconds < _SANE_SECONDS:
-        return seconds * SECOND
-    return decimals.in_range(seconds * SECOND)
 
 
 def read_levels(raw: Raw) -> Levels:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import Raw, Struct
 
 from wsfeeds import decimals
 from wsfeeds.connectors._cryptomus_frames import FEED
@@ -21,17 +21,6 @@ _MAX_DIGITS = 18
 
 _NULL = Raw(b"null")
 """What a missing member is read as; `Raw | None` would take nothing but null."""
-
-
-class Envelope(Struct):
-    """Any frame that is an object; each part may be missing (section 4)."""
-
-    id: Raw | UnsetType = UNSET
-    method: Raw | UnsetType = UNSET
-    data: Raw | UnsetType = UNSET
-    error: Raw | UnsetType = UNSET
-    code: Raw | UnsetType = UNSET
-    message: Raw | UnsetType = UNSET
 
 
 class _SlowTrade(Struct):
@@ -309,48 +298,3 @@ def integer(raw: Raw) -> int | None:
 def is_null(raw: Raw) -> bool:
     """Tell whether a member is missing or null."""
     return raw == _NULL
-
-
-def says_something(part: Raw | UnsetType) -> bool:
-    """Tell an error from its absence: missing, null, 0, false and what is empty are none."""
-    return part is not UNSET and bool(msgspec.json.decode(part))
-
-
-def text_of(part: Raw | UnsetType) -> str:
-    """Return a member that is a string, else an empty one."""
-    value = scalar_of(part)
-    return value if isinstance(value, str) else ""
-
-
-def scalar_of(part: Raw | UnsetType) -> int | str | None:
-    """Return a member that is a number without fraction or a string."""
-    value = None if part is UNSET else msgspec.json.decode(part)
-    if isinstance(value, (int, str)) and not isinstance(value, bool):
-        return value
-    return None
-
-
-def id_text(part: Raw | UnsetType) -> str | None:
-    """Return an id as text: ids are compared as strings (section 8, row 2)."""
-    value = scalar_of(part)
-    return None if value is None else str(value)
-
-
-def ack_status(part: Raw | UnsetType) -> str | None:
-    """Return `status` of a `data` that has one."""
-    if part is UNSET or bytes(part)[:1] != b"{":
-        return None
-    value = msgspec.json.decode(part).get("status")
-    return value if isinstance(value, str) else None
-
-
-def error_parts(error: Raw | UnsetType) -> dict[str, int | str]:
-    """Return code and message of an error in whatever form it came."""
-    value = None if error is UNSET else msgspec.json.decode(error)
-    if isinstance(value, dict):
-        return {
-            key: value[key]
-            for key in ("code", "message")
-            if isinstance(value.get(key), (int, str)) and not isinstance(value.get(key), bool)
-        }
-    return {"message": str(value)} if value is not None else {}
