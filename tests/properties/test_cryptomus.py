@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from wsfeeds.connectors import _cryptomus_frames as wire
 from wsfeeds.connectors.cryptomus import Connector, CryptomusSettings
 from wsfeeds.events import Event, Malformed, decode, encode
-from wsfeeds.protocol import Control, Skipped, Socket, Wanted, exact_json, frame_text
+from wsfeeds.opaque import exact_json
+from wsfeeds.protocol import Control, Skipped, Socket, Wanted, frame_text
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "cryptomus.jsonl"
 CASES = [json.loads(line) for line in GOLDEN.read_text().splitlines()]

@@ -14,7 +14,7 @@ from msgspec import Raw, Struct
 from wsfeeds import decimals
 from wsfeeds.connectors._cryptomus_frames import FEED
 from wsfeeds.events import Balance, Event, Fill, LastPrice, Order, Side, Ticker, Trade
-from wsfeeds.protocol import exact_json
+from wsfeeds.opaque import exact_json
 
 _SIDES: dict[str | None, Side] = {"buy": "buy", "sell": "sell"}
 _MAX_DIGITS = 18

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from wsfeeds.errors import UsageError
-from wsfeeds.protocol import exact_json
+from wsfeeds.opaque import exact_json
 
 OPERATIONS = frozenset(
     {

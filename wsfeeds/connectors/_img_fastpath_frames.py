@@ -15,7 +15,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from wsfeeds import decimals
 from wsfeeds.connectors._img_fastpath_numbers import Mark
 from wsfeeds.events import Action, Statistics
-from wsfeeds.protocol import exact_json
+from wsfeeds.opaque import exact_json
 
 FEED = "img_fastpath"
 Number = int | float | str | None
@@ -35,6 +35,7 @@ _WHOLE = re.compile(r"-?[0-9]{1,18}(?:\.0*)?").fullmatch
 _EXACT_INTEGERS = 2**53
 _SECOND = 1_000_000
 _TIME_UNITS = ((17, 10**9), (14, 10**6), (11, 10**3))
+_ISO_DATE = re.compile(r'"[0-9]{4}-').match
 _TIME_IN_TEXT = re.compile(r"\d{4}-\d{2}-\d{2}T\S+").search
 _REFUSING = re.compile(
     r"unauthori[sz]ed|forbidden|denied|invalid|incorrect|expired|not be authenticated",
@@ -309,6 +310,9 @@ def time_of(part: Raw | UnsetType) -> int | None:
     """
     if part is UNSET:
         return None
+    sent = str(part, "utf-8")
+    if _ISO_DATE(sent):
+        return decimals.iso_to_micros(text(part))
     number = decimals.from_raw(part)
     if number is None:
         found = text(part)

@@ -15,7 +15,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from wsfeeds import decimals
 from wsfeeds.connectors._interact_quote_wire import FANCY, FEED, SPORTSBOOK
 from wsfeeds.events import Quote
-from wsfeeds.protocol import exact_json
+from wsfeeds.opaque import exact_json
 
 Book = Literal["sportsbook", "fancy"]
 

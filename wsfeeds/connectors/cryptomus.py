@@ -32,6 +32,7 @@ from wsfeeds.connectors._cryptomus_requests import METHOD, Requests
 from wsfeeds.connectors._cryptomus_tolerant import SlowDepth, Update, integer, is_null, time_of
 from wsfeeds.errors import UsageError
 from wsfeeds.events import ErrorEvent, Unknown
+from wsfeeds.opaque import exact_json
 from wsfeeds.protocol import (
     Ack,
     Chain,
@@ -48,7 +49,6 @@ from wsfeeds.protocol import (
     Skipped,
     Socket,
     Wanted,
-    exact_json,
 )
 from wsfeeds.secrets import MASK, Secret
 

@@ -27,6 +27,7 @@ from wsfeeds.events import (
     Statistics,
     Unknown,
 )
+from wsfeeds.opaque import exact_json
 from wsfeeds.protocol import (
     Ack,
     Chain,
@@ -227,7 +228,7 @@ class Connector(protocol.Connector):
         usual = wire.decode_usual(frame)
         if usual.event not in _EVENTS:
             return self.parse_other(frame)
-        return self._operation(usual.event, protocol.exact_json(usual.data))
+        return self._operation(usual.event, exact_json(usual.data))
 
     def parse_other(self, frame: bytes) -> Sequence[Incoming]:
         """Read every other style, and what is for the session."""

@@ -30,6 +30,7 @@ from wsfeeds.events import (
     Statistics,
     Unknown,
 )
+from wsfeeds.opaque import exact_json
 from wsfeeds.protocol import (
     Ack,
     Chain,
@@ -48,7 +49,6 @@ from wsfeeds.protocol import (
     Skipped,
     Socket,
     Wanted,
-    exact_json,
 )
 from wsfeeds.secrets import MASK, Secret
 

@@ -20,6 +20,7 @@ from wsfeeds.connectors import _interact_quote_wire as wire
 from wsfeeds.connectors._interact_quote_markets import Delivered, Subscriptions
 from wsfeeds.errors import UsageError
 from wsfeeds.events import ErrorEvent, Heartbeat, Quote, Unknown
+from wsfeeds.opaque import exact_json
 from wsfeeds.protocol import (
     Chain,
     Channel,
@@ -33,7 +34,6 @@ from wsfeeds.protocol import (
     Skipped,
     Socket,
     Wanted,
-    exact_json,
 )
 from wsfeeds.secrets import Secret
 
@@ -72,6 +72,7 @@ class Connector(protocol.Connector):
     required: ClassVar[tuple[str, ...]] = ("url", "token")
     requests_per_second: ClassVar[float | None] = _REQUESTS_PER_SECOND
     websocket_pongs_count: ClassVar[bool] = True
+    wakes_while_unread: ClassVar[bool] = True  # quotes end after an hour, read or not (section 4)
 
     settings: InteractQuoteSettings
 
