@@ -61,7 +61,7 @@ fmt: $(VENV)/.dev ## format the code and mend what ruff can mend
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
 
-bench: $(VENV)/.dev ## compare speed and latency with hand-written programs (ARGS=… is passed on)
+bench: $(VENV)/.bench ## compare speed and latency with hand-written programs (ARGS=… is passed on)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 cov: $(VENV)/.dev ## run the fast tests with branch coverage; the pages are in htmlcov/
@@ -83,7 +83,7 @@ lock: ## rewrite constraints.txt with the newest versions that pyproject.toml al
 	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
 	"$$python" -m venv "$$folder/venv" && pip="$$folder/venv/bin/python -m pip" && \
 	$$pip install --quiet --upgrade pip >&2 && \
-	$$pip install --quiet --upgrade --editable . --group dev >&2 && \
+	$$pip install --quiet --upgrade --editable '.[analysis]' --group dev --group bench >&2 && \
 	{ echo "# Exact versions for development, tests and CI. Written by \`make lock\`; not to be edited." && \
 	  $$pip freeze --all --exclude-editable --exclude setuptools --exclude wheel; \
 	} >"$$folder/constraints.txt" && mv "$$folder/constraints.txt" constraints.txt
@@ -111,5 +111,10 @@ $(VENV)/.runtime: pyproject.toml constraints.txt wsfeeds/_version.py
 $(VENV)/.dev: $(VENV)/.runtime
 	@echo "installing the development tools into $(VENV)" >&2
 	@$(INSTALL) --upgrade pip >&2
-	@$(INSTALL) --group dev >&2
+	@$(INSTALL) --editable '.[analysis]' --group dev >&2
+	@touch $@
+
+# The benchmarks run without it where it cannot be installed.
+$(VENV)/.bench: $(VENV)/.dev
+	@$(INSTALL) --group bench >&2 || echo "cryptofeed is left out" >&2
 	@touch $@

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import statistics
 from dataclasses import dataclass
 from typing import Any
 
 from benchmarks import client, latency, recording, report, startup, throughput, transports
-from benchmarks.cases import CASES, ECHO, PICOWS, QUICK, WEBSOCKETS, Case
+from benchmarks.cases import CASES, CHECKED, ECHO, PICOWS, QUICK, WEBSOCKETS, Case
 from benchmarks.load import Load
 from benchmarks.throughput import Figure
 
-PARTS = ("throughput", "transports", "recording", "latency", "memory", "startup")
+PARTS = ("throughput", "cryptofeed", "transports", "recording", "latency", "memory", "startup")
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Length:
 
 
 QUICK_RUN = Length(60_000, 3, (1_000, 10_000), 1.0, (100_000, 300_000))
-FULL_RUN = Length(300_000, 7, (1_000, 10_000, 30_000), 5.0, (100_000, 1_000_000, 3_000_000))
+FULL_RUN = Length(300_000, 7, (1_000, 10_000, 30_000), 5.0, (100_000, 1_000_000, 10_000_000))
 
 
 def main() -> None:
@@ -39,6 +40,8 @@ def main() -> None:
     print("\n".join(f"{key}: {value}" for key, value in results["machine"].items()))
     if "throughput" in asked.parts:
         results["throughput"] = _throughput(load, _chosen(asked), length)
+    if "cryptofeed" in asked.parts:
+        results["cryptofeed"] = _cryptofeed(load, length)
     if "transports" in asked.parts:
         results["transports"] = _transports(load, length)
     if "recording" in asked.parts:
@@ -79,7 +82,7 @@ def _throughput(load: Load, cases: list[Case], length: Length) -> dict[str, Any]
     rows = []
     for case in cases:
         figures = throughput.measure(case, load, count=length.count, rounds=length.rounds)
-        names = (ECHO if case.feed.makers else WEBSOCKETS, PICOWS)
+        names = (ECHO if case.feed.makers else WEBSOCKETS, PICOWS, CHECKED)
         ratios = {name: throughput.ratio(figures, name) for name in names}
         by_name = {figure.client: figure for figure in figures}
         medians = [
@@ -87,8 +90,24 @@ def _throughput(load: Load, cases: list[Case], length: Length) -> dict[str, Any]
         ]
         rows.append([case.name, *medians, *ratios.values(), _spread(figures[0])])
         results[case.name] = {"us_per_message": _values(figures), "ratios": ratios}
-    head = ("case", "wsfeeds", "websockets_*", PICOWS, "ratio", "ratio", "spread")
+    head = ("case", "wsfeeds", "websockets_*", "picows", "checked", *["ratio"] * 3, "spread")
     report.table("CPU per message, µs (medians; ratios of wsfeeds to each)", head, rows)
+    return results
+
+
+def _cryptofeed(load: Load, length: Length) -> dict[str, Any]:
+    if importlib.util.find_spec("cryptofeed") is None:
+        print("\ncryptofeed is not installed: nothing to compare with")
+        return {}
+    results: dict[str, Any] = {}
+    rows = []
+    rounds = min(length.rounds, 5)
+    for name, figures in throughput.to_cryptofeed(load, count=length.count, rounds=rounds):
+        share = throughput.ratio(figures, throughput.CRYPTOFEED)
+        rows.append([name, *(figure.median for figure in figures), share])
+        results[name] = {"us_per_message": _values(figures), "ratio": share}
+    head = ("", "wsfeeds", "cryptofeed", "ratio")
+    report.table("CPU per message, µs: wsfeeds and cryptofeed, each its own venue", head, rows)
     return results
 
 

@@ -47,6 +47,7 @@ class Asked:
     flush: bool = False
     book: bool = False
     feed: Feed = CRYPTOMUS
+    sockets: int = 1
 
 
 def wsfeeds(load: Load, asked: Asked, **settings: str) -> Client:
@@ -76,8 +77,9 @@ def reference(load: Load, asked: Asked, name: str) -> Client:
         *("yes" if wanted else "no" for wanted in (asked.compression, asked.flush, asked.book)),
     ]
     if name == "websockets_echo":
-        options.append(str(asked.feed.requests))
-    return Client(name, [sys.executable, str(_REFERENCES / f"{name}.py"), *options])
+        options += [str(asked.feed.requests), str(asked.sockets)]
+    script, *how = name.split()
+    return Client(name, [sys.executable, str(_REFERENCES / f"{script}.py"), *options, *how])
 
 
 def run(client: Client, load: Load, order: Order, folder: Path, *, piped: bool = False) -> Cost:

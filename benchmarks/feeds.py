@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from benchmarks import frames
-from benchmarks.frames import Maker
+from benchmarks.frames import EPOCH, Maker
 
 _CLAIMS = base64.urlsafe_b64encode(json.dumps({"exp": 4_000_000_000}).encode()).decode().rstrip("=")
 _FIXTURE = "433eac65-2c3c-4164-bcae-b6f27db27d0c"
@@ -87,6 +87,40 @@ def quote(number: int, _symbol: str) -> dict[str, object]:
     return {"type": "order-slip", "data": [item]}
 
 
+def binance_trade(number: int, _symbol: str) -> dict[str, object]:
+    """A trade as Binance sends it, with the digits of `frames.trade`."""
+    when = (EPOCH + number) * 1_000
+    data = {
+        "e": "aggTrade",
+        "E": when,
+        "s": "BTCUSDT",
+        "a": number,
+        "p": f"{107_000 + number % 1_000}.{number % 99 + 1:02d}",
+        "q": f"0.{number % 9_999 + 1:04d}",
+        "f": number,
+        "l": number,
+        "T": when,
+        "m": number % 3 > 0,
+        "M": True,
+    }
+    return {"stream": "btcusdt@aggTrade", "data": data}
+
+
+def binance_depth(number: int, symbol: str) -> dict[str, object]:
+    """A book change as Binance sends it, with ten levels a side as of `frames.depth`."""
+    levels: dict[str, object] = frames.depth(10)(number, symbol)["data"]  # type: ignore[assignment]
+    data = {
+        "e": "depthUpdate",
+        "E": (EPOCH + number) * 1_000,
+        "s": "BTCUSDT",
+        "U": number + 1,
+        "u": number + 1,
+        "b": levels["bids"],
+        "a": levels["asks"],
+    }
+    return {"stream": "btcusdt@depth@100ms", "data": data}
+
+
 CRYPTOMUS = Feed(
     "cryptomus",
     number=rb'"ts":(\d+)000000',
@@ -102,6 +136,17 @@ IMG_FASTPATH = Feed(
     answer=frames.pack(b'{"message":"Authorisation accepted","level":"INFO"}'),
     repeats=False,
     makers={"actions": action},
+)
+IMG_FASTPATH_50 = replace(
+    IMG_FASTPATH,
+    symbols=tuple(f"soccer/{_FIXTURE[:-2]}{number:02d}" for number in range(50)),
+)
+BINANCE = Feed(
+    "binance",
+    number=rb'"timestamp":(\d+)',
+    symbols=("BTC_USDT",),
+    repeats=False,
+    makers={"trade": binance_trade, "depth": binance_depth},
 )
 IGRATECH = Feed(
     "igratech",

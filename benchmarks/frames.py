@@ -94,10 +94,15 @@ def depth(levels: int, markets: int = 1) -> Maker:
 
 
 def block(
-    makers: list[Maker], markets: int = 1, *, deflated: bool = False, size: int = BLOCK
+    makers: list[Maker],
+    markets: int = 1,
+    *,
+    deflated: bool = False,
+    takeover: bool = False,
+    size: int = BLOCK,
 ) -> Block:
     """Build the frames of a case: the makers in turn, each with the next market in its turn."""
-    pack_one = _deflated if deflated else pack
+    pack_one = _Deflate(takeover=takeover).pack if deflated else pack
     size -= size % len(makers)
     data = bytearray()
     ends = []
@@ -127,8 +132,21 @@ def pack(text: bytes) -> bytes:
     return header(len(text), 0x81) + text
 
 
-def _deflated(text: bytes) -> bytes:
-    """Compress a message by itself (RFC 7692, section 7.2.1)."""
-    deflate = zlib.compressobj(wbits=-15)
-    packed = (deflate.compress(text) + deflate.flush(zlib.Z_SYNC_FLUSH))[:-4]
-    return header(len(packed), 0xC1) + packed
+class _Deflate:
+    """Compresses messages (RFC 7692, section 7.2.1).
+
+    Even with context takeover a block can be sent again and again: it refers to nothing before it.
+    """
+
+    def __init__(self, *, takeover: bool) -> None:
+        self._shared = _compressor() if takeover else None
+
+    def pack(self, text: bytes) -> bytes:
+        """Return a text message as one compressed frame."""
+        deflate = self._shared or _compressor()
+        packed = (deflate.compress(text) + deflate.flush(zlib.Z_SYNC_FLUSH))[:-4]
+        return header(len(packed), 0xC1) + packed
+
+
+def _compressor() -> zlib._Compress:
+    return zlib.compressobj(wbits=-15)

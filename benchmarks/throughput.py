@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import re
 import statistics
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks import client
-from benchmarks.cases import Case
+from benchmarks.cases import TO_CRYPTOFEED, Case
 from benchmarks.client import Client
-from benchmarks.feeds import CRYPTOMUS
+from benchmarks.feeds import BINANCE, CRYPTOMUS
 from benchmarks.frames import EPOCH, Block
 from benchmarks.load import Load, Order
 
+CRYPTOFEED = "cryptofeed_binance"
 START = 1_000
 """Messages of the short run, which is subtracted: start-up, connecting and ending are in both."""
 
@@ -37,7 +40,7 @@ class Figure:
 def measure(case: Case, load: Load, *, count: int, rounds: int) -> list[Figure]:
     """Return the figures of all clients of a case, wsfeeds first."""
     count = max(int(count * case.share), 2 * START)
-    block = case.block(count)
+    block = case.block(count // case.sockets)
     figures: dict[str, Figure] = {}
     with tempfile.TemporaryDirectory(prefix="wsfeeds-bench-") as folder:
         for _ in range(rounds):
@@ -50,6 +53,30 @@ def measure(case: Case, load: Load, *, count: int, rounds: int) -> list[Figure]:
     return list(figures.values())
 
 
+def to_cryptofeed(load: Load, *, count: int, rounds: int) -> Iterator[tuple[str, list[Figure]]]:
+    """Yield the figures of wsfeeds and of cryptofeed, for trades and for books of ten levels."""
+    with tempfile.TemporaryDirectory(prefix="wsfeeds-bench-") as folder:
+        for ours, theirs in TO_CRYPTOFEED:
+            length = max(int(count * ours.share), 2 * START)
+            sides = [
+                (case, Figure(name), case.block(length))
+                for case, name in ((ours, "wsfeeds"), (theirs, CRYPTOFEED))
+            ]
+            for _ in range(rounds):
+                for case, figure, block in sides:
+                    costs = []
+                    for messages in (START, length):
+                        asked = case.asked(messages)
+                        program = (
+                            client.wsfeeds(load, asked)
+                            if case is ours
+                            else client.reference(load, asked, CRYPTOFEED)
+                        )
+                        costs.append(_cpu(program, case, load, block, messages, Path(folder)))
+                    figure.values.append((costs[1] - costs[0]) / (length - START) * 1e6)
+            yield ours.name, [figure for _, figure, _ in sides]
+
+
 def _clients(case: Case, load: Load, count: int) -> Iterator[Client]:
     asked = case.asked(count)
     yield client.wsfeeds(load, asked)
@@ -60,9 +87,11 @@ def _clients(case: Case, load: Load, count: int) -> Iterator[Client]:
 def _cpu(program: Client, case: Case, load: Load, block: Block, count: int, folder: Path) -> float:
     order = Order(
         block,
-        count,
+        count // case.sockets,
         case.requests,
+        sockets=case.sockets,
         deflated=case.deflated,
+        takeover=case.takeover,
         greeting=case.feed.greeting,
         answer=case.feed.answer,
     )
@@ -75,14 +104,20 @@ def _cpu(program: Client, case: Case, load: Load, block: Block, count: int, fold
 def _check(program: Client, output: Path, case: Case, block: int, count: int) -> None:
     """Find every frame's events in the output, in order, and nothing else."""
     data = (line for line in output.open("rb") if b'"type":"session"' not in line)
-    first = EPOCH if case.feed is CRYPTOMUS else 0
-    each = range(case.events_per_frame)
-    expected = (first + number % block for number in range(count) for _ in each)
+    first = EPOCH if case.feed in (CRYPTOMUS, BINANCE) else 0
     find = re.compile(case.feed.number).search
-    for number, (line, wanted) in enumerate(zip(data, expected, strict=True)):
-        match = find(line)
+    symbol = re.compile(rb'"symbol":"([^"]*)').search
+    seen: Counter[bytes] = Counter()
+    for line in data:
+        match, name = find(line), symbol(line)
+        stream = name[1] if name is not None and case.sockets > 1 else b""
+        wanted = first + seen[stream] // case.events_per_frame % block
         if match is None or int(match[1]) != wanted:
-            sys.exit(f"{program.name}: event {number} is not the one that was sent: {line!r}")
+            sys.exit(f"{program.name}: this event is not the one that was sent: {line!r}")
+        seen[stream] += 1
+    each = count // case.sockets * case.events_per_frame
+    if set(seen.values()) != {each} or len(seen) != case.sockets:
+        sys.exit(f"{program.name}: {each} events are expected on each connection, not {seen}")
 
 
 def ratio(figures: Sequence[Figure], name: str) -> float | None:
@@ -96,7 +131,10 @@ def ratio(figures: Sequence[Figure], name: str) -> float | None:
 
 def peak(case: Case, load: Load, *, count: int) -> int:
     """Return the memory that wsfeeds needs at most for so many messages, in KiB."""
-    order = Order(case.block(), count, case.requests)
-    with tempfile.TemporaryDirectory(prefix="wsfeeds-bench-") as folder:
-        program = client.wsfeeds(load, case.asked(count))
-        return client.run(program, load, order, Path(folder)).peak
+    load.order = Order(case.block(), count, case.requests)
+    program = client.wsfeeds(load, case.asked(count))
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        return client.wait(client.start(program, nowhere), program)[1]
+    finally:
+        os.close(nowhere)

@@ -1,11 +1,13 @@
 """The reference by hand at the limit: picows and msgspec, the lines of `wsfeeds subscribe`.
 
-Run as: picows_msgspec.py URL API_URL COUNT CHANNELS SYMBOLS COMPRESSION FLUSH BOOK
-Typed structs in, typed structs out, levels untouched, one write per read. No checks at all.
+Run as: picows_msgspec.py URL API_URL COUNT CHANNELS SYMBOLS COMPRESSION FLUSH BOOK [checked]
+Typed structs in, typed structs out, levels untouched, one write per read. No checks at all, or
+with `checked` the one that the promise of exact decimals cannot do without: that they are plain.
 """
 
 import asyncio
 import os
+import re
 import sys
 import time
 import urllib.request
@@ -13,7 +15,11 @@ import urllib.request
 import msgspec
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
-URL, API_URL, COUNT, CHANNELS, SYMBOLS, COMPRESSION, FLUSH, BOOK = sys.argv[1:]
+URL, API_URL, COUNT, CHANNELS, SYMBOLS, COMPRESSION, FLUSH, BOOK, *CHECKED = sys.argv[1:]
+LEVEL = rb'\["[0-9]++(?:\.[0-9]++)?+","[0-9]++(?:\.[0-9]++)?+"\]'
+plain_levels = re.compile(rb"\[(?:%b(?:,%b)*+)?+\]" % (LEVEL, LEVEL)).fullmatch
+plain_two = re.compile(r"(?:-?[0-9]++(?:\.[0-9]++)?+ ){2}").fullmatch
+plain_seven = re.compile(r"(?:-?[0-9]++(?:\.[0-9]++)?+ ){7}").fullmatch
 Raw = msgspec.Raw
 now = time.time_ns
 
@@ -103,6 +109,21 @@ decode = msgspec.json.Decoder(TradeFrame | TickerFrame | DepthFrame).decode
 encode = msgspec.json.Encoder().encode
 
 
+def check(data: TradesData | TickerData | DepthData) -> None:
+    if type(data) is TradesData:
+        for one in data.trades:
+            if not plain_two(f"{str(one.price, 'ascii')} {str(one.quantity, 'ascii')} "):
+                raise ValueError(data)
+    elif type(data) is TickerData:
+        if not plain_seven(
+            f"{data.price} {data.open} {data.high} {data.low} "
+            f"{data.volume} {data.quote_volume} {data.price_change} "
+        ):
+            raise ValueError(data)
+    elif not (plain_levels(data.bids) and plain_levels(data.asks)):
+        raise ValueError(data)
+
+
 class Listener(WSListener):
     def __init__(self) -> None:
         self.seq = 0
@@ -127,6 +148,8 @@ class Listener(WSListener):
             return
         recv_ts = self.recv_ts
         data = decode(frame.get_payload_as_memoryview()).data
+        if CHECKED:
+            check(data)
         buffer = self.buffer
         seq = self.seq = self.seq + 1
         kind = type(data)

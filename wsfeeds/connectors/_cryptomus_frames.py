@@ -8,7 +8,7 @@ section 8.
 from __future__ import annotations
 
 import re
-from typing import Annotated, ClassVar, cast
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 from msgspec import Meta, Raw, Struct
@@ -198,7 +198,8 @@ def read_levels(raw: Raw) -> Levels:
     Raises:
         msgspec.ValidationError: It is no list of pairs of decimals.
     """
-    return cast("Levels", raw if _PLAIN_LEVELS(raw) else _plain_levels(raw))
+    checked: Any = raw if _PLAIN_LEVELS(raw) else _plain_levels(raw)
+    return checked  # type: ignore[no-any-return]  # `cast` is a call, and this is called twice a frame
 
 
 _LEVELS = msgspec.json.Decoder(list[tuple[Raw, Raw]] | None)
