@@ -6,6 +6,9 @@ Protocol facts are from docs/protocols/cryptomus.md, section 5.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+
+from wsfeeds.errors import UsageError
 
 ALL = "all"
 _DEPTH = re.compile(r"([A-Za-z0-9]+_[A-Za-z0-9]+)(?::([0-9]{1,3}))?").fullmatch
@@ -60,10 +63,17 @@ def expanded(channel: str, names: Names, markets: list[str] | None) -> Names:
     return {f"{market}:0": names[ALL] for market in markets} | rest
 
 
-def needs(channel: str) -> str:
-    """Say what a channel can take."""
-    return (
-        "a currency such as BTC, or all"
-        if channel == "balance"
-        else "a market such as BTC_USDT, or all"
-    )
+def refuse_malformed(channels: Sequence[str], symbols: Sequence[str], symbol_help: str) -> None:
+    """Refuse symbols that no chosen channel can take, and channels left without one.
+
+    Raises:
+        UsageError: There is one.
+    """
+    for symbol in symbols:
+        if not any(wire_name(channel, symbol) for channel in channels):
+            chosen = ", ".join(channels)
+            raise UsageError(f"malformed symbol {symbol!r} for {chosen}: {symbol_help}")
+    for channel in channels:
+        if not any(wire_name(channel, symbol) for symbol in symbols):
+            what = "a currency such as BTC" if channel == "balance" else "a market such as BTC_USDT"
+            raise UsageError(f"channel {channel!r} needs {what}, or all")

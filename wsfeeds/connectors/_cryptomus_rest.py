@@ -6,6 +6,8 @@ shapes and `state: 0` means both success and failure, so the HTTP status decides
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Generator, Sequence
 from typing import Any
 from urllib.parse import quote
@@ -14,6 +16,7 @@ import orjson
 
 from wsfeeds.errors import CredentialsRefused, Transient, UsageError
 from wsfeeds.protocol import HttpReply, HttpRequest, unavailable
+from wsfeeds.secrets import Secret
 
 _API = "https://api.cryptomus.com"
 _SCALES = "https://exchange-ws.cryptomus.com"
@@ -23,6 +26,12 @@ _SCALES_PATH = "/api/v2/symbol-scales"
 _OVERLOADED = {408, 425, 429}
 
 Rows = Generator[HttpRequest, HttpReply, list[dict[str, Any]]]
+
+
+def sign(api_key: Secret, body: bytes) -> str:
+    """Return `md5(base64(body) + key)` in lower-case hex (section 2)."""
+    text = base64.b64encode(body).decode() + api_key.reveal()
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
 def fetch_token(

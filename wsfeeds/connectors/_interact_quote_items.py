@@ -186,7 +186,6 @@ _FIELDS: dict[Book, dict[str, str]] = {
         "ut": "ts",
     },
 }
-_IDS = ("event_id", "market_id", "selection_id")
 _DECIMALS = ("back_price", "back_line", "lay_price", "lay_line")
 
 

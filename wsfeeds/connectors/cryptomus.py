@@ -5,8 +5,6 @@ Protocol facts are from docs/protocols/cryptomus.md; sections are named where th
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Sequence
 from typing import Any, ClassVar
 from urllib.parse import quote
@@ -27,7 +25,7 @@ from wsfeeds.connectors._cryptomus_envelope import (
     scalar_of,
     text_of,
 )
-from wsfeeds.connectors._cryptomus_names import ALL, Names, expanded, needs, on_wire, wire_name
+from wsfeeds.connectors._cryptomus_names import ALL, Names, expanded, on_wire, refuse_malformed
 from wsfeeds.connectors._cryptomus_requests import METHOD, Requests
 from wsfeeds.connectors._cryptomus_tolerant import SlowDepth, Update, integer, is_null, time_of
 from wsfeeds.errors import UsageError
@@ -114,15 +112,7 @@ class Connector(protocol.Connector):
     def check(cls, wanted: Wanted, settings: FeedSettings) -> None:
         """Refuse symbols that no chosen channel can take, and channels left without one."""
         super().check(wanted, settings)
-        for symbol in wanted.symbols:
-            if not any(wire_name(channel, symbol) for channel in wanted.channels):
-                raise UsageError(
-                    f"malformed symbol {symbol!r} for {', '.join(wanted.channels)}: "
-                    f"{cls.symbol_help}"
-                )
-        for channel in wanted.channels:
-            if not any(wire_name(channel, symbol) for symbol in wanted.symbols):
-                raise UsageError(f"channel {channel!r} needs {needs(channel)}")
+        refuse_malformed(wanted.channels, wanted.symbols, cls.symbol_help)
 
     def _names(self, wanted: Wanted) -> dict[str, Names]:
         """Return per channel of the wire the venue's names and the symbols typed for each."""
@@ -139,7 +129,7 @@ class Connector(protocol.Connector):
     def derived_secrets(cls, settings: FeedSettings) -> list[str]:
         """Return the constant signature of the token request, which is as good as the key."""
         assert isinstance(settings, CryptomusSettings)
-        return [] if settings.api_key is None else [sign(settings.api_key, b"")]
+        return [] if settings.api_key is None else [rest.sign(settings.api_key, b"")]
 
     @classmethod
     def authorize(cls, settings: FeedSettings) -> Exchange:
@@ -147,7 +137,9 @@ class Connector(protocol.Connector):
         assert isinstance(settings, CryptomusSettings)
         assert settings.user_id is not None
         assert settings.api_key is not None
-        return rest.fetch_token(settings.api_url, settings.user_id, sign(settings.api_key, b""))
+        return rest.fetch_token(
+            settings.api_url, settings.user_id, rest.sign(settings.api_key, b"")
+        )
 
     @classmethod
     def markets(
@@ -405,9 +397,3 @@ class Connector(protocol.Connector):
 
 _NOTHING = {b"[]", b"null", b"{}"}
 _NOT_ASKED = (Skipped(reason="not asked for"),)
-
-
-def sign(api_key: Secret, body: bytes) -> str:
-    """Return `md5(base64(body) + key)` in lower-case hex (section 2)."""
-    text = base64.b64encode(body).decode() + api_key.reveal()
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()

@@ -334,10 +334,8 @@ class Connector(protocol.Connector):
             sent = wire.heartbeat_time(members)
             return self._accepted(Heartbeat(feed=self.name, symbol=symbol, ts=sent, data=data))
         if kind == "connectionstatechanged":
-            sent, state = (
-                wire.time_of(members.get("timestamp", msgspec.UNSET)),
-                wire.state_of(members),
-            )
+            sent = wire.time_of(members.get("timestamp", msgspec.UNSET))
+            state = wire.state_of(members)
             return self._accepted(FeedStatus(feed=self.name, symbol=symbol, ts=sent, state=state))
         if self._channel != "statistics" and "fixtureAction" in members:
             message = wire.decode_action(frame)

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from wsfeeds.connectors.cryptomus import Connector, CryptomusSettings, sign
+from wsfeeds.connectors._cryptomus_rest import sign
+from wsfeeds.connectors.cryptomus import Connector, CryptomusSettings
 from wsfeeds.errors import CredentialsRefused, Transient, UsageError
 from wsfeeds.protocol import HttpReply, Pong, Refused, Resync, Socket, Wanted
 from wsfeeds.secrets import Secret
