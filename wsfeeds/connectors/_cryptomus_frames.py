@@ -21,7 +21,7 @@ SECOND = 1_000_000
 _Seconds = Annotated[int, Meta(gt=-9_007_199_254, lt=9_007_199_254)]
 """Seconds whose microseconds a JSON consumer keeps exact (2^53)."""
 _Scale = Annotated[int, Meta(ge=0, lt=1000)]
-_SIDES: dict[str | None, Side] = {"buy": "buy", "sell": "sell"}
+SIDES: dict[str | None, Side] = {"buy": "buy", "sell": "sell"}
 _PLAIN = re.compile(r"-?[0-9]+(?:\.[0-9]+)?").fullmatch
 # One look at all decimals of a frame; possessive, as no digit is ever given back.
 _TWO_PLAIN = re.compile(r"(?:-?[0-9]++(?:\.[0-9]++)?+ ){2}").fullmatch
@@ -69,7 +69,7 @@ class FastTrades(Struct, gc=False):
                     ts=trade.timestamp * SECOND,
                     price=price,
                     quantity=quantity,
-                    side=_SIDES.get(trade.direction),
+                    side=SIDES.get(trade.direction),
                 )
             )
         return result

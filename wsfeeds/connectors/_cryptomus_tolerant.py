@@ -12,11 +12,10 @@ import msgspec
 from msgspec import Raw, Struct
 
 from wsfeeds import decimals
-from wsfeeds.connectors._cryptomus_frames import FEED
+from wsfeeds.connectors._cryptomus_frames import FEED, SIDES
 from wsfeeds.events import Balance, Event, Fill, LastPrice, Order, Side, Ticker, Trade
 from wsfeeds.opaque import exact_json
 
-_SIDES: dict[str | None, Side] = {"buy": "buy", "sell": "sell"}
 _MAX_DIGITS = 18
 
 _NULL = Raw(b"null")
@@ -277,7 +276,7 @@ def _beyond(data: Raw) -> dict[str, Any] | None:
 
 
 def _side(direction: str | None) -> Side | None:
-    return _SIDES.get(direction and direction.lower())
+    return SIDES.get(direction and direction.lower())
 
 
 def time_of(raw: Raw) -> int | None:
