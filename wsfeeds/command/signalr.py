@@ -5,20 +5,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Sequence
 from typing import ClassVar
 
 import msgspec
 
 from wsfeeds.command import signalr_messages as messages
+from wsfeeds.command.listener import Ended, Listener, SendFailed, Unusable
 from wsfeeds.command.route import Reply, Route, refusal
 from wsfeeds.command.signalr_framing import RecordSplitter
-from wsfeeds.command.signalr_negotiation import Agreement, negotiate
-from wsfeeds.command.signalr_pipes import EventPipe, Pipe, PollPipe, SocketPipe, ended_by
+from wsfeeds.command.signalr_negotiation import Agreement
+from wsfeeds.command.signalr_pipes import Pipe, PollPipe, SocketPipe, ended_by
 from wsfeeds.command.signalr_posting import Poster
 from wsfeeds.command.signalr_pulse import Pulse
-from wsfeeds.command.signalr_urls import with_query
+from wsfeeds.command.signalr_transports import Connector
 from wsfeeds.command.spec import Params
-from wsfeeds.command.variants import Ended, Listener, SendFailed, Unusable, VariantSession
+from wsfeeds.command.variants import VariantSession
 from wsfeeds.errors import Transient, UsageError, WsfeedsError
 
 NO_RECONNECT_WAIT = 30.0
@@ -38,10 +40,7 @@ class Client(VariantSession):
     def __init__(self, params: Params, route: Route, listener: Listener) -> None:
         """Prepare; nothing is opened."""
         super().__init__(params, route, listener)
-        options = params.signalr
-        self._methods = frozenset(options.methods if options else ())
-        self._skip = options.skip_negotiation if options else False
-        self._wanted = options.transport if options else None
+        self._methods = frozenset(params.signalr.methods if params.signalr else ())
         self._records = RecordSplitter(route.settings.max_frame)
         self._shaken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._agreement = Agreement(url=route.http(route.url))
@@ -50,7 +49,7 @@ class Client(VariantSession):
         self._pulse: Pulse | None = None
         self._reading = asyncio.Event()
         self._reading.set()
-        self._over = False
+        self._over = self._lost = False
 
     @classmethod
     def check(cls, params: Params) -> list[str]:
@@ -69,66 +68,30 @@ class Client(VariantSession):
 
     async def open(self) -> None:
         """Negotiate, connect by the first transport that works, shake hands."""
-        await self._connect()
+        connector = Connector(self.params, self.route, self.listener, self)
+        self._pipe, self._agreement = await connector.connect()
+        if not isinstance(self._pipe, SocketPipe):
+            self._poster = Poster(self.listener, self._post, self._posted, self._unsent)
+        self._apply_pause()
         with contextlib.suppress(SendFailed):  # already lost: then that is known by now
             self._transmit(messages.HANDSHAKE)
         try:
             async with asyncio.timeout(self.handshake_within):
                 await self._shaken
         except TimeoutError:
+            self._over = True  # an answer that comes now comes too late
             raise Transient("the hub did not answer the handshake in time") from None
-
-    async def _connect(self) -> None:
-        if self._skip:
-            await self._connect_by("webSockets")
-            return
-        self._agreement = await negotiate(self.route)
-        offered = self._agreement.transports
-        wanted = [each for each in offered if self._wanted in {None, each}]
-        if not wanted:
-            told = ", ".join(offered) or "none that carries text"
-            raise Unusable(
-                f"the server does not offer the transport {self._wanted}: it has {told}"
-                if self._wanted
-                else f"the server offers no transport that carries text: it has {told}"
-            )
-        for number, transport in enumerate(wanted):
-            if number:  # an id is good for one attempt
-                self._agreement = await negotiate(self.route)
-            try:
-                await self._connect_by(transport)
-            except Transient as error:
-                if transport == wanted[-1]:
-                    raise
-                _LOG.info("%s failed, trying the next transport: %s", transport, error.message)
-            else:
-                return
-
-    async def _connect_by(self, transport: str) -> None:
-        place = self._agreement.place
-        pipe: Pipe
-        if transport == "webSockets":
-            pipe = SocketPipe(self.params, self.route, self.listener, self)
-        elif transport == "serverSentEvents":
-            pipe = EventPipe(self.route, self.listener, self)
-            if self._agreement.access_token is not None:
-                place = with_query(place, {"access_token": self._agreement.access_token})
-        else:
-            pipe = PollPipe(self.route, self.listener, self)
-        await pipe.connect(place, self._agreement.headers)
-        self._pipe = pipe
-        if transport != "webSockets":
-            self._poster = Poster(self.listener, self._post, self._posted, self._unsent)
-        self._apply_pause()
 
     # --- what arrives
 
     def taken(self, data: bytes) -> None:
         """Take a transport message: any part of one record, or several."""
         for record in self._records.feed(data):
-            if self._over:
+            if self._lost:
+                self.listener.on_skipped("after the end")
+            elif self._over:
                 return
-            if self._shaken.done():
+            elif self._shaken.done():
                 self._take(record)
             else:
                 self._shake(record)
@@ -172,10 +135,11 @@ class Client(VariantSession):
             message = messages.message_of(record)
             text = record.decode()
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            if record:
-                self.listener.on_malformed(str(error), record)
+            self._unread(record, error)
             return
         match message.type:
+            case messages.INVOCATION if message.target is None:
+                self.listener.on_malformed("an invocation without a target", record)
             case messages.INVOCATION:
                 self._invoked(message, text)
             case messages.STREAM_ITEM:
@@ -183,14 +147,28 @@ class Client(VariantSession):
             case messages.COMPLETION:
                 if message.error is not None:
                     _LOG.warning("call %s failed: %s", message.invocation_id, message.error)
+                self.listener.on_skipped("completions")
             case messages.CLOSING:
                 self._closing(message)
-            case kind if kind not in messages.IGNORED:
-                self.listener.on_malformed(f"a message of type {kind} is not expected", record)
+            case kind if kind in messages.COUNTED:
+                self.listener.on_skipped(messages.COUNTED[kind])
+            case _:
+                self.listener.on_unknown(record)
+
+    def _unread(self, record: bytes, error: Exception) -> None:
+        """Report what is no message that is known here."""
+        if not record:
+            self.listener.on_skipped("empty updates")
+        elif messages.is_unknown(record):
+            self.listener.on_unknown(record)
+        else:
+            self.listener.on_malformed(str(error), record)
 
     def _invoked(self, message: messages.Message, text: str) -> None:
         if not self._methods or message.target in self._methods:
             self.listener.on_message(text)
+        else:
+            self.listener.on_skipped("not asked for")
         if message.invocation_id is not None and not self._over:
             self._transmit(messages.no_result(message.invocation_id))
 
@@ -244,7 +222,7 @@ class Client(VariantSession):
 
     def _ping(self) -> None:
         with contextlib.suppress(SendFailed):
-            self._transmit(messages.PING)
+            self._transmit(messages.PING_RECORD)
 
     def _silent(self) -> None:
         told = f"nothing received for {self.silence:g} s"
@@ -277,19 +255,24 @@ class Client(VariantSession):
 
     async def close(self) -> None:
         """Say that it is over, by every means the transport has."""
-        spoken = self._shaken.done() and not self._over
+        spoken = self._pulse is not None and not self._over
         self._over = True
         if self._pulse is not None:
             self._pulse.stop()
         with contextlib.suppress(TimeoutError, Transient, SendFailed):
             async with asyncio.timeout(_GOODBYE_WITHIN):
                 if spoken:
-                    self._transmit(messages.CLOSE)
+                    self._transmit(messages.CLOSE_RECORD)
                 if self._poster is not None:
                     await self._poster.drained()
         pipe, self._pipe = self._pipe, None
         if pipe is not None:
             await pipe.close()
+
+    def unfinished(self) -> Sequence[tuple[str, bytes]]:
+        """Return what there is of a record that the server did not finish."""
+        rest = self._records.rest
+        return [("the connection ended within a record", rest)] if rest and self._lost else ()
 
     def _fail(self, error: WsfeedsError) -> None:
         """End the attempt to open."""
@@ -304,7 +287,7 @@ class Client(VariantSession):
         if not self._shaken.done():
             self._fail(ended.error or Transient(ended.reason or _LOST, code=ended.code))
             return
-        self._over = True
+        self._over = self._lost = True
         if self._pulse is not None:
             self._pulse.stop()
         self.listener.on_ended(ended)

@@ -42,6 +42,11 @@ class RecordSplitter:
             raise Transient(f"a message was larger than max_frame ({self._limit} bytes)")
         return records
 
+    @property
+    def rest(self) -> bytes:
+        """What there is of a record whose end has not come."""
+        return b"".join(self._parts)
+
 
 class EventStream:
     """Reads the data of server-sent events (`text/event-stream` of the HTML standard).
@@ -85,6 +90,11 @@ class EventStream:
             self._unfinished += len(rest)
             self._check()
         return events
+
+    @property
+    def rest(self) -> bytes:
+        """What there is of an event whose end has not come."""
+        return b"\n".join((*self._data, *filter(None, (b"".join(self._line),))))
 
     def _check(self) -> None:
         longest = self._limit + 1  # each line counts its end

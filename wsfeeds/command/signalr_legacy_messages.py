@@ -10,6 +10,7 @@ import msgspec
 
 from wsfeeds.command.exact import dumps, loads
 
+_NO_JSON = object()
 INITIALIZED = b"initialized"
 """What an event stream says before its first message."""
 
@@ -29,6 +30,11 @@ class Frame(msgspec.Struct, frozen=True):
     progress: Any = msgspec.field(default=None, name="P")
 
     @property
+    def empty(self) -> bool:
+        """Whether it says nothing that is known here."""
+        return self == _EMPTY
+
+    @property
     def ends(self) -> bool:
         """Whether the server tells us to go."""
         return self.error is not None or bool(self.disconnect)
@@ -37,6 +43,9 @@ class Frame(msgspec.Struct, frozen=True):
     def answers(self) -> bool:
         """Whether this is about a call of ours."""
         return self.call is not None or self.progress is not None
+
+
+_EMPTY = Frame()
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -48,6 +57,27 @@ class Call(msgspec.Struct, frozen=True):
 
 frame_of = msgspec.json.Decoder(Frame).decode
 call_of = msgspec.json.Decoder(Call).decode
+
+
+def is_unknown(data: bytes) -> bool:
+    """Tell whether a message is JSON, but not of a kind that a server may send."""
+    value = _value(data)
+    if not isinstance(value, dict):
+        return value is not _NO_JSON
+    return bool(value) and not value.keys() & set(Frame.__struct_encode_fields__)
+
+
+def is_no_call(call: bytes) -> bool:
+    """Tell whether what stands among a message's calls is JSON, but no call of a hub's method."""
+    value = _value(call)
+    return value is not _NO_JSON and not (isinstance(value, dict) and value.keys() & {"H", "M"})
+
+
+def _value(data: bytes) -> Any:
+    try:
+        return msgspec.json.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return _NO_JSON
 
 
 def numbers() -> Iterator[int]:

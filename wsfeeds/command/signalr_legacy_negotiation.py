@@ -13,11 +13,11 @@ from urllib.parse import parse_qsl, unquote, urljoin, urlsplit, urlunsplit
 import msgspec
 
 from wsfeeds.command.exact import dumps
+from wsfeeds.command.listener import Unusable
 from wsfeeds.command.route import Route
 from wsfeeds.command.signalr_negotiation import MOST_REDIRECTS, bearer, learned, moved, parsed
 from wsfeeds.command.signalr_urls import below, with_query, with_raw_query
 from wsfeeds.command.spec import Params
-from wsfeeds.command.variants import Unusable
 from wsfeeds.errors import UsageError
 
 PROTOCOL = "1.5"

@@ -10,11 +10,12 @@ from wsfeeds.command.exact import dumps, loads
 
 RS = "\x1e"
 HANDSHAKE = '{"protocol":"json","version":1}' + RS
-PING = '{"type":6}' + RS
-CLOSE = '{"type":7}' + RS
+PING_RECORD = '{"type":6}' + RS
+CLOSE_RECORD = '{"type":7}' + RS
 INVOCATION, STREAM_ITEM, COMPLETION, CLOSING = 1, 2, 3, 7
-IGNORED = frozenset({5, 6, 8, 9})
-"""Cancellations, pings, and what belongs to a stateful reconnect, which is not asked for."""
+COUNTED = {5: "cancellations", 6: "heartbeats", 8: "acks", 9: "acks"}
+"""What is passed over; 8 and 9 belong to a stateful reconnect, which is never asked for."""
+_SENT_BY_SERVERS = frozenset({INVOCATION, STREAM_ITEM, COMPLETION, CLOSING, *COUNTED})
 _NO_RESULT = "Client didn't provide a result."
 
 
@@ -37,6 +38,16 @@ class Shaken(msgspec.Struct, frozen=True):
 
 message_of = msgspec.json.Decoder(Message).decode
 shaken_of = msgspec.json.Decoder(Shaken).decode
+
+
+def is_unknown(record: bytes) -> bool:
+    """Tell whether a record is JSON, but none of the messages that a server may send."""
+    try:
+        value = msgspec.json.decode(record)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
+    kind = value.get("type") if isinstance(value, dict) else None
+    return isinstance(kind, bool) or not isinstance(kind, int) or kind not in _SENT_BY_SERVERS
 
 
 def no_result(invocation_id: str) -> str:

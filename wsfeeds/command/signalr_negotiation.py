@@ -11,9 +11,9 @@ from urllib.parse import urljoin, urlsplit
 import msgspec
 
 from wsfeeds import config
+from wsfeeds.command.listener import Unusable
 from wsfeeds.command.route import Reply, Route, refusal
 from wsfeeds.command.signalr_urls import below, with_query
-from wsfeeds.command.variants import Unusable
 from wsfeeds.errors import Transient
 
 MOST_REDIRECTS = 100

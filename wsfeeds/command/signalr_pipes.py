@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from wsfeeds.clock import wall_seconds
+from wsfeeds.command.listener import Ended, Listener
 from wsfeeds.command.route import Reply, Route, refusal
 from wsfeeds.command.signalr_framing import EventStream
 from wsfeeds.command.signalr_urls import with_query
 from wsfeeds.command.spec import Params
-from wsfeeds.command.variants import Ended, Listener, SocketSession
+from wsfeeds.command.variants import SocketSession
 from wsfeeds.errors import Transient, WsfeedsError
 
 _POLL_WITHIN = 110.0
@@ -152,15 +153,19 @@ class EventPipe:
                 raise refusal(response.status_code, "the event stream", response.headers)
             if not self._opened.done():
                 self._opened.set_result(None)
-            async for chunk in response.aiter_bytes():
-                await self._reading.wait()
-                if self.deaf:
-                    return
-                self._listener.on_data()
-                self._taker.heard()
-                for data in events.feed(chunk):
-                    self._taker.taken(data)
-                self._listener.on_read()
+            try:
+                async for chunk in response.aiter_bytes():
+                    await self._reading.wait()
+                    if self.deaf:
+                        return
+                    self._listener.on_data()
+                    self._taker.heard()
+                    for data in events.feed(chunk):
+                        self._taker.taken(data)
+                    self._listener.on_read()
+            finally:
+                if events.rest and not self.deaf:
+                    self._listener.on_malformed("the stream ended within an event", events.rest)
 
 
 class PollPipe:
@@ -189,8 +194,7 @@ class PollPipe:
         reply = await self._poll(self._route.settings.connect_timeout)
         if reply.status != 200:
             raise refusal(reply.status, "the first poll", reply.headers)
-        if reply.body:
-            self._taker.taken(reply.body)
+        self._take(reply)
         self._listener.spawn(self._run())
 
     def pause_reading(self) -> None:
@@ -225,14 +229,18 @@ class PollPipe:
                 return
             if self.deaf:
                 return
-            self._listener.on_data()
-            self._taker.heard()
             if reply.status == 200:
-                self._taker.taken(reply.body)
-                self._listener.on_read()
+                self._take(reply)
             else:
+                self._listener.on_data()
                 self._lose(ended_by(reply, "a poll"))
                 return
+
+    def _take(self, reply: Reply) -> None:
+        self._listener.on_data()
+        self._taker.heard()
+        self._taker.taken(reply.body)
+        self._listener.on_read()
 
     def _lose(self, ended: Ended) -> None:
         if not self.deaf:

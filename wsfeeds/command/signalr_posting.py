@@ -6,8 +6,8 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 
+from wsfeeds.command.listener import Listener, SendFailed
 from wsfeeds.command.route import Reply
-from wsfeeds.command.variants import Listener, SendFailed
 from wsfeeds.errors import Transient
 
 _MOST_WAITING = 1000

@@ -96,7 +96,7 @@ class HubConnection:
             return
         self.heard()
         *records, self._unfinished = (self._unfinished + text).split(RS)
-        longest = max(map(len, (*records, self._unfinished)))
+        longest = max(len(each.encode()) for each in (*records, self._unfinished))
         if longest > self._options.max_message:
             self._fail()
             return

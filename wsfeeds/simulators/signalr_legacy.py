@@ -18,14 +18,16 @@ import orjson
 from wsfeeds.simulators.faults import Faults, Frame
 from wsfeeds.simulators.httpd import Request, Response
 from wsfeeds.simulators.options import Options
-from wsfeeds.simulators.signalr_hub import OddsHub
 from wsfeeds.simulators.signalr_legacy_connection import LegacyConnection, Message, Reader
+from wsfeeds.simulators.signalr_legacy_terms import clamped, hubs_problem, terms
 from wsfeeds.simulators.signalr_options import LegacyOptions
 from wsfeeds.simulators.signalr_server import HubServer
 from wsfeeds.simulators.websocket import Session, Socket
 
 _HOME, _ELSEWHERE = "/signalr", "/signalr-elsewhere"
 _STREAMS = frozenset({"connect", "reconnect", "poll"})
+_LATER = frozenset({"start", "send", "reconnect", "poll"})
+"""What a client may ask for once it has connected; it need not wait for the answer to start."""
 _TRANSPORTS = ("webSockets", "serverSentEvents", "longPolling")
 _HOP = "hop"
 _FOREVER = 1e9
@@ -62,12 +64,11 @@ class SignalRLegacySimulator(HubServer):
             return self._negotiate(request, base)
         if action == "ping":
             return Response.json({"Response": "pong"})
-        connection = self._known(request)
+        connection = self._known(request, action)
         if isinstance(connection, Response):
             return connection
         match action:
             case "start":
-                connection.started = True
                 kind = {"Content-Type": "application/json; charset=UTF-8"}
                 return Response(200, b'{ "Response": "started" }', kind)
             case "send":
@@ -91,10 +92,10 @@ class SignalRLegacySimulator(HubServer):
         found = self._find(request)
         if isinstance(found, Response):
             return found
-        connection = self._known(request)
+        action = found[1]
+        connection = self._known(request, action)
         if isinstance(connection, Response):
             return connection
-        action = found[1]
         if action not in _STREAMS - {"poll"} or request.param("transport") != "webSockets":
             return Response.text("Protocol error: Unknown transport.", 400)
         reader = self._attach(connection, request, action)
@@ -121,45 +122,35 @@ class SignalRLegacySimulator(HubServer):
             return Response.text("Unknown connection", 404)
         return base, action
 
-    def _known(self, request: Request) -> LegacyConnection | Response:
+    def _known(self, request: Request, action: str) -> LegacyConnection | Response:
         if request.param("transport") not in _TRANSPORTS:
             return Response.text("Protocol error: Unknown transport.", 400)
         if not (token := request.param("connectionToken")):
             return Response.text("Protocol error: Missing connectionToken.", 400)
         if (connection := self.connections.get(token)) is None:
             return Response.text("The ConnectionId is in the incorrect format.", 400)
+        if action in _LATER and not connection.connected:
+            return Response.text("Protocol error: the connection was not connected.", 400)
         return connection
 
     # --- negotiation
 
     def _negotiate(self, request: Request, base: str) -> Response:
         headers = self.affinity()
-        asked = _version(request.param("clientProtocol"))
-        version = {"ProtocolVersion": asked}
+        version = {"ProtocolVersion": clamped(request.param("clientProtocol"))}
         if self.options.negotiate_error:
             error = version | {"Error": self.options.negotiate_error}
             return Response.json(error, headers=headers)
-        away = self.options.redirect == "all" or (self.options.redirect == "new" and asked == "2.0")
+        new = version["ProtocolVersion"] == "2.0"
+        away = self.options.redirect == "all" or (self.options.redirect == "new" and new)
         if away and base != _ELSEWHERE:
             url = f"http://{request.headers['host']}{_ELSEWHERE}?{_HOP}={self._hop}"
             there = version | {"RedirectUrl": url, "AccessToken": self.access_token}
             return Response.json(there, headers=headers)
-        if (problem := _hubs_problem(request.param("connectionData"))) is not None:
+        if (problem := hubs_problem(request.param("connectionData"))) is not None:
             return Response.text(problem, 500)
-        connection = self._connect()
-        keepalive = self.options.keepalive_timeout
-        answer = {
-            "Url": base if base == _ELSEWHERE else self.options.url_path,
-            "ConnectionToken": connection.token,
-            "ConnectionId": connection.id,
-            "KeepAliveTimeout": keepalive or None,
-            "DisconnectTimeout": self.options.disconnect_timeout,
-            "ConnectionTimeout": self.options.connection_timeout,
-            "TryWebSockets": self.options.web_sockets,
-            **version,
-            "TransportConnectTimeout": 5.0,
-            "LongPollDelay": 0.0,
-        }
+        path = base if base == _ELSEWHERE else self.options.url_path
+        answer = terms(self._connect(), self.options, path) | version
         return Response.json(answer, headers=headers)
 
     def _connect(self) -> LegacyConnection:
@@ -310,23 +301,3 @@ def _json(message: Message) -> bytes:
 def _form(request: Request, name: str) -> str | None:
     values = parse_qs(request.body.decode(errors="replace")).get(name)
     return values[0] if values else None
-
-
-def _version(asked: str | None) -> str:
-    """Clamp the client's protocol version to what the server speaks, 1.2 to 2.0."""
-    try:
-        major, _, minor = (asked or "1.2").partition(".")
-        wanted = (int(major), int(minor or 0))
-    except ValueError:
-        wanted = (1, 2)
-    return ".".join(map(str, min(max(wanted, (1, 2)), (2, 0))))
-
-
-def _hubs_problem(data: str | None) -> str | None:
-    """Say what is wrong with a `connectionData`, if anything is."""
-    try:
-        names = [str(each["name"]) for each in orjson.loads(data or "[]")]
-    except (orjson.JSONDecodeError, TypeError, KeyError):
-        return "connectionData is not a list of hubs."
-    unknown = [name for name in names if name.lower() != OddsHub.name.lower()]
-    return f"'{unknown[0]}' Hub could not be resolved." if unknown else None

@@ -138,7 +138,7 @@ class LegacyConnection:
         self.groups = groups
         self.faults = faults
         self.reader: Reader | None = None
-        self.connected = self.started = self.over = False
+        self.connected = self.over = False
         self.last = 0
         self._options = options
         self._hub = hub

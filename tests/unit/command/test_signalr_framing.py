@@ -58,6 +58,46 @@ def test_a_byte_order_mark_and_comments_are_passed_over():
     assert stream.feed("\ufeffdata: a\n\n: data: b\n\nevent: x\n\n".encode()) == [b"a"]
 
 
+@pytest.mark.parametrize(
+    ("wire", "events"),
+    [
+        ("data: a\ndata: b\n\n", ["a\nb"]),
+        ("data: a\r\ndata: b\r\n\r\n", ["a\nb"]),
+        ("data: a\rdata: b\r\r", ["a\nb"]),
+        ("data:a\n\n", ["a"]),
+        ("data:  a\n\n", [" a"]),
+        ("data\n\n", [""]),
+        ("data:\ndata:\n\n", ["\n"]),
+        (": comment\ndata: a\n: another\n\n", ["a"]),
+        ("retry: 100\nevent: x\nid: 7\ndata: a\n\n", ["a"]),
+        ("retry: 100\n\n\n\ndata: a\n\n", ["a"]),
+        ("datax: b\n data: c\ndata: a\n\n", ["a"]),
+        ("\ufeffdata: a\n\n", ["a"]),
+        ("data: \ufeffa\n\n", ["\ufeffa"]),
+        ("data: a\n\ndata: not finished\n", ["a"]),
+    ],
+)
+def test_an_event_stream_is_read_as_the_standard_says(wire, events):
+    data = wire.encode()
+    whole = EventStream(1000).feed(data)
+    stream = EventStream(1000)
+    bytewise = [event for byte in data for event in stream.feed(bytes([byte]))]
+    assert [event.decode() for event in whole] == events
+    assert bytewise == whole
+
+
+def test_what_has_not_ended_yet_is_known():
+    splitter = RecordSplitter(100)
+    splitter.feed(b"a\x1eb")
+    splitter.feed(b"c")
+    assert splitter.rest == b"bc"
+    stream = EventStream(100)
+    stream.feed(b"data: a\n\ndata: b\ndata: c")
+    assert stream.rest == b"b\ndata: c"
+    stream.feed(b"\n\n")
+    assert stream.rest == b""
+
+
 def test_what_is_too_long_is_refused_before_it_is_kept():
     splitter = RecordSplitter(10)
     assert splitter.feed(b"0123456789\x1e") == [b"0123456789"]

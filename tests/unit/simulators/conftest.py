@@ -18,7 +18,7 @@ from wsfeeds.simulators import create
 from wsfeeds.simulators.base import Listening, Simulator
 from wsfeeds.simulators.faults import Faults
 
-DEADLINE = 5.0
+DEADLINE = 20.0
 TOKEN = "/v2/user-api/exchange/account/web-socket/token"
 
 
@@ -138,3 +138,74 @@ class Book:
 @pytest.fixture(name="new_book")
 def _new_book():
     return Book
+
+
+class Hub:
+    """A listening simulated hub of ASP.NET Core SignalR."""
+
+    def __init__(self, simulator: Any, listening: Listening, http: httpx.AsyncClient) -> None:
+        self.simulator = simulator
+        self.url = listening.url
+        self.http = http
+
+    async def negotiate(self, path: str = "/hub", version: int = 1) -> dict[str, Any]:
+        answer = await self.http.post(f"{path}/negotiate?negotiateVersion={version}")
+        assert answer.status_code == 200
+        return orjson.loads(answer.content)  # type: ignore[no-any-return]
+
+    async def token(self) -> str:
+        return str((await self.negotiate())["connectionToken"])
+
+    def socket(self, token: str | None = None, **options: Any) -> websockets.connect:
+        query = "" if token is None else f"?id={token}"
+        options = {"max_queue": None, "close_timeout": 1} | options
+        return websockets.connect(self.url + query, proxy=None, **options)
+
+    async def records(self, socket: websockets.ClientConnection) -> AsyncIterator[dict[str, Any]]:
+        text = ""
+        async for message in socket:
+            assert isinstance(message, str)
+            *whole, text = (text + message).split("\x1e")
+            for record in whole:
+                yield orjson.loads(record)
+
+    async def take(self, socket: websockets.ClientConnection, count: int) -> list[dict[str, Any]]:
+        """Take so many pushes; replies and pings are passed over."""
+        found: list[dict[str, Any]] = []
+        async for record in self.records(socket):
+            if record.get("type") == 1:
+                found.append(record)
+            if len(found) == count:
+                break
+        return found
+
+    async def until(self, socket: websockets.ClientConnection, kind: int | None) -> dict[str, Any]:
+        async for record in self.records(socket):
+            if record.get("type") == kind:
+                return record
+        raise AssertionError("the socket closed")
+
+
+@contextlib.asynccontextmanager
+async def serve_hub(
+    feed: str,
+    *faults: str,
+    venue: Callable[..., Any] = Hub,
+    rate: float | None = None,
+    seed: int = 1,
+    **options: object,
+) -> AsyncIterator[Any]:
+    simulator = create(feed, seed=seed, rate=rate, faults=Faults.parse(faults), options=options)
+    async with (
+        simulator.serve() as listening,
+        httpx.AsyncClient(
+            base_url=listening.api_url, trust_env=False, verify=False, timeout=DEADLINE
+        ) as http,
+        asyncio.timeout(4 * DEADLINE),
+    ):
+        yield venue(simulator, listening, http)
+
+
+@pytest.fixture(name="serve_hub")
+def _serve_hub():
+    return serve_hub

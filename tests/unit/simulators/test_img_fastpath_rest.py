@@ -167,13 +167,13 @@ async def test_a_dropped_collection_shows_in_the_fixture_and_leaves_its_packets(
             f"{listening.url}{SOCCER}/{LIVE}/statistics", proxy=None, max_queue=None
         ) as socket:
             await socket.send(orjson.dumps({"authToken": token}).decode())
-            async with asyncio.timeout(5.0):
+            async with asyncio.timeout(20.0):
                 while not orjson.loads(await socket.recv()).get("finished"):
                     pass
         headers = {"Accept": ACCEPT, "Authorization": f"Bearer {token}"}
         async with (
             httpx.AsyncClient(base_url=listening.api_url, headers=headers, trust_env=False) as http,
-            asyncio.timeout(5.0),
+            asyncio.timeout(20.0),
         ):
             packets = await http.get(f"{SOCCER}/{LIVE}/actions")
             while packets.status_code == 404:

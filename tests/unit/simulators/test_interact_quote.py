@@ -24,7 +24,7 @@ from wsfeeds.simulators import create, load
 from wsfeeds.simulators.base import Listening
 from wsfeeds.simulators.interact_quote import QuoteSimulator
 
-DEADLINE = 5.0
+DEADLINE = 20.0
 QUIET = 0.001
 TOTAL, ODDS, FANCY = (
     "40789105-e@219_33753655",

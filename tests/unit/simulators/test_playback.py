@@ -12,7 +12,7 @@ import websockets
 
 from wsfeeds.simulators.playback import Playback, Played, Recorded
 
-DEADLINE = 5.0
+DEADLINE = 20.0
 
 
 def recorded(url: str, *lines: tuple[str, object]) -> Recorded:

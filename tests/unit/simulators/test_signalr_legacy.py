@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import httpx
@@ -12,9 +12,7 @@ import orjson
 import pytest
 import websockets
 
-from wsfeeds.simulators import create
 from wsfeeds.simulators.base import Listening
-from wsfeeds.simulators.faults import Faults
 from wsfeeds.simulators.signalr_legacy import SignalRLegacySimulator
 
 HUBS = '[{"name":"oddshub"}]'
@@ -58,22 +56,9 @@ class Venue:
         return orjson.loads(answer.content)  # type: ignore[no-any-return]
 
 
-@contextlib.asynccontextmanager
-async def serve(
-    *faults: str, rate: float | None = None, seed: int = 1, **options: object
-) -> AsyncIterator[Venue]:
-    simulator = create(
-        "signalr_legacy", seed=seed, rate=rate, faults=Faults.parse(faults), options=options
-    )
-    assert isinstance(simulator, SignalRLegacySimulator)
-    async with (
-        simulator.serve() as listening,
-        httpx.AsyncClient(
-            base_url=listening.api_url, trust_env=False, verify=False, timeout=DEADLINE
-        ) as http,
-        asyncio.timeout(4 * DEADLINE),
-    ):
-        yield Venue(simulator, listening, http)
+@pytest.fixture
+def serve(serve_hub):
+    return partial(serve_hub, "signalr_legacy", venue=Venue)
 
 
 async def frame(socket: websockets.ClientConnection) -> dict[str, Any]:
@@ -91,7 +76,7 @@ async def ids(socket: websockets.ClientConnection, count: int) -> tuple[list[int
     return found, cursor
 
 
-async def test_negotiate_answers_in_seconds_with_an_unguessable_token():
+async def test_negotiate_answers_in_seconds_with_an_unguessable_token(serve):
     async with serve() as venue:
         terms, again = await venue.negotiate(), await venue.negotiate()
     assert terms["ConnectionToken"] != again["ConnectionToken"]
@@ -108,12 +93,12 @@ async def test_negotiate_answers_in_seconds_with_an_unguessable_token():
     ("asked", "answered"),
     [("1.5", "1.5"), ("2.1", "2.0"), ("0.9", "1.2"), ("2.0", "2.0"), ("x", "1.2")],
 )
-async def test_the_protocol_version_is_clamped(asked, answered):
+async def test_the_protocol_version_is_clamped(serve, asked, answered):
     async with serve() as venue:
         assert (await venue.negotiate(clientProtocol=asked))["ProtocolVersion"] == answered
 
 
-async def test_an_unknown_hub_is_an_error_and_keepalives_may_be_off():
+async def test_an_unknown_hub_is_an_error_and_keepalives_may_be_off(serve):
     async with serve(keepalive_timeout="0s") as venue:
         query = {"clientProtocol": "1.5", "connectionData": '[{"name":"nope"}]'}
         assert (await venue.http.get("/signalr/negotiate", params=query)).status_code == 500
@@ -122,7 +107,7 @@ async def test_an_unknown_hub_is_an_error_and_keepalives_may_be_off():
         assert (await venue.http.get("/elsewhere")).status_code == 404
 
 
-async def test_a_websocket_begins_with_init_answers_calls_and_pushes():
+async def test_a_websocket_begins_with_init_answers_calls_and_pushes(serve):
     async with serve(rate=200) as venue:
         await venue.negotiate()
         async with venue.socket() as socket:
@@ -150,14 +135,14 @@ async def test_a_websocket_begins_with_init_answers_calls_and_pushes():
         ('{"H":"oddshub","M":"Echo","A":[1.5],"I":5}', {"I": "5", "R": 1.5}),
     ],
 )
-async def test_calls_are_answered_in_the_body_of_a_post(call, answer):
+async def test_calls_are_answered_in_the_body_of_a_post(serve, call, answer):
     async with serve(subscribe_first=True) as venue:
         await venue.negotiate()
         await venue.ask("POST", "connect", "longPolling")
         assert (await venue.ask("POST", "send", "longPolling", data=call)).json() == answer
 
 
-async def test_progress_comes_before_the_result():
+async def test_progress_comes_before_the_result(serve):
     async with serve(subscribe_first=True) as venue:
         await venue.negotiate()
         async with venue.socket() as socket:
@@ -168,7 +153,7 @@ async def test_progress_comes_before_the_result():
     assert found[3] == {"I": "1", "R": 3}
 
 
-async def test_keepalives_are_empty_objects():
+async def test_keepalives_are_empty_objects(serve):
     async with serve(keepalive="10ms", subscribe_first=True) as venue:
         await venue.negotiate()
         async with venue.socket() as socket:
@@ -184,7 +169,7 @@ async def test_keepalives_are_empty_objects():
     assert text.startswith("data: initialized\n\ndata: {")
 
 
-async def test_polls_begin_with_init_then_go_on_from_the_cursor():
+async def test_polls_begin_with_init_then_go_on_from_the_cursor(serve):
     async with serve(rate=200) as venue:
         await venue.negotiate()
         init = (await venue.ask("POST", "connect", "longPolling")).json()
@@ -196,7 +181,21 @@ async def test_polls_begin_with_init_then_go_on_from_the_cursor():
     assert later["M"][0]["A"][0]["id"] == first["M"][-1]["A"][0]["id"] + 1
 
 
-async def test_a_poll_without_news_begins_with_a_blank():
+@pytest.mark.parametrize("action", ["start", "send", "poll", "reconnect"])
+async def test_what_comes_before_connect_is_refused(serve, action):
+    async with serve(subscribe_first=True) as venue:
+        await venue.negotiate()
+        for transport in ("serverSentEvents", "longPolling"):
+            answer = await venue.ask("POST", action, transport, messageId="d-1,0", data="{}")
+            assert (answer.status_code, "not connected" in answer.text) == (400, True)
+        if action == "reconnect":
+            with pytest.raises(websockets.InvalidStatus):
+                await venue.socket("reconnect")
+        await venue.ask("POST", "connect", "longPolling")
+        assert (await venue.ask("GET", "start", "longPolling")).status_code == 200
+
+
+async def test_a_poll_without_news_begins_with_a_blank(serve):
     async with serve(
         keepalive="10ms", connection_timeout="30ms", long_poll_delay="40ms", subscribe_first=True
     ) as venue:
@@ -208,7 +207,7 @@ async def test_a_poll_without_news_begins_with_a_blank():
 
 
 @pytest.mark.parametrize("end", ["drop", "clean", "reconnect", "silence"])
-async def test_a_reconnect_replays_what_was_missed(end):
+async def test_a_reconnect_replays_what_was_missed(serve, end):
     async with serve(rate=300, end=end, end_after="30ms", keepalive="10ms") as venue:
         await venue.negotiate()
         found: list[int] = []
@@ -230,7 +229,7 @@ async def test_a_reconnect_replays_what_was_missed(end):
 @pytest.mark.parametrize(
     ("end", "last"), [("error", {"E": "The server had to stop."}), ("disconnect", {"D": 1})]
 )
-async def test_a_last_word_ends_the_connection_for_good(end, last):
+async def test_a_last_word_ends_the_connection_for_good(serve, end, last):
     async with serve(end=end, end_after="20ms", subscribe_first=True) as venue:
         await venue.negotiate()
         async with venue.socket() as socket:
@@ -242,19 +241,19 @@ async def test_a_last_word_ends_the_connection_for_good(end, last):
             await venue.socket("reconnect")
 
 
-async def test_a_client_without_transport_is_forgotten():
+async def test_a_client_without_transport_is_forgotten(serve):
     async with serve(disconnect_timeout="50ms", subscribe_first=True) as venue:
         await venue.negotiate()
         async with venue.socket() as socket:
             await frame(socket)
-        while venue.simulator.connections:  # noqa: ASYNC110 - until it is forgotten
-            await asyncio.sleep(0.01)
+        while venue.simulator.connections:  # until it is forgotten
+            await venue.http.get("/signalr/ping")
         with pytest.raises(websockets.InvalidStatus) as refused:
             await venue.socket("reconnect")
     assert refused.value.response.status_code == 400
 
 
-async def test_abort_forgets_the_connection():
+async def test_abort_forgets_the_connection(serve):
     async with serve(subscribe_first=True) as venue:
         await venue.negotiate()
         async with venue.socket() as socket:
@@ -264,7 +263,7 @@ async def test_abort_forgets_the_connection():
         assert (await venue.ask("GET", "start", "webSockets")).status_code == 400
 
 
-async def test_what_is_missing_or_wrong_is_400():
+async def test_what_is_missing_or_wrong_is_400(serve):
     async with serve() as venue:
         await venue.negotiate()
         token = venue.token
@@ -278,7 +277,7 @@ async def test_what_is_missing_or_wrong_is_400():
             assert answer.status_code == 400
 
 
-async def test_only_new_clients_are_redirected_unless_all_are():
+async def test_only_new_clients_are_redirected_unless_all_are(serve):
     async with serve(redirect="new") as venue:
         assert "RedirectUrl" not in await venue.negotiate()
         assert "RedirectUrl" in await venue.negotiate(clientProtocol="2.1")
@@ -295,7 +294,7 @@ async def test_only_new_clients_are_redirected_unless_all_are():
         assert answer.json()["Url"] == url.path
 
 
-async def test_the_url_of_negotiate_is_where_streams_are():
+async def test_the_url_of_negotiate_is_where_streams_are(serve):
     async with serve(url_path="/app/signalr", rate=200) as venue:
         assert (await venue.negotiate())["Url"] == "/app/signalr"
         assert (await venue.ask("POST", "connect", "longPolling")).status_code == 404
@@ -305,7 +304,7 @@ async def test_the_url_of_negotiate_is_where_streams_are():
         assert (await venue.ask("GET", "start", "longPolling")).status_code == 200
 
 
-async def test_token_and_cookie_are_asked_for():
+async def test_token_and_cookie_are_asked_for(serve):
     async with serve(token="s3cret", sticky=True) as venue:
         assert (await venue.http.get("/signalr/negotiate")).status_code == 401
         venue.http.headers["Authorization"] = "Bearer s3cret"
@@ -315,7 +314,7 @@ async def test_token_and_cookie_are_asked_for():
         assert (await venue.ask("POST", "poll", "longPolling")).status_code == 404
 
 
-async def test_a_lost_stream_is_a_fault_of_every_transport():
+async def test_a_lost_stream_is_a_fault_of_every_transport(serve):
     async with serve("disconnect=30ms", subscribe_first=True) as venue:
         await venue.negotiate()
         async with venue.socket() as socket:
@@ -326,7 +325,7 @@ async def test_a_lost_stream_is_a_fault_of_every_transport():
             await venue.http.get("/signalr/connect", params=venue.query("serverSentEvents"))
 
 
-async def test_the_same_seed_gives_the_same_odds():
+async def test_the_same_seed_gives_the_same_odds(serve):
     runs = []
     for seed in (1, 1, 2):
         async with serve(rate=500, seed=seed) as venue:
