@@ -26,6 +26,12 @@ def _markets() -> Any:
     return list[Market]
 
 
+def _doctor() -> Any:
+    from wsfeeds.doctor.reports import DoctorReport  # noqa: PLC0415  # likewise
+
+    return DoctorReport
+
+
 def _report(name: str) -> Callable[[], Any]:
     def find() -> Any:
         from wsfeeds.recordings.reports import REPORTS  # noqa: PLC0415  # likewise
@@ -40,6 +46,7 @@ SHAPES: dict[str, Callable[[], Any]] = {
     "markets": _markets,
     "verify": _report("verify"),
     "stats": _report("stats"),
+    "doctor": _doctor,
 }
 """What the commands with `--json` print, by command."""
 
