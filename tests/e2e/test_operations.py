@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -65,6 +66,20 @@ def test_polars_keeps_prices_as_text(folder: Path) -> None:
     (program,) = blocks("python", "polars")
     shown = run(folder, sys.executable, "-c", f"{program}\nprint(trades.row(0))")
     assert re.match(r"\('(BTC|ETH)_USDT', '[0-9.]+'\)", shown)
+
+
+def test_pandas_keeps_prices_as_text_from_every_compression(folder: Path) -> None:
+    """Nothing is rounded: what pandas holds is what the lines say, digit for digit."""
+    (program,) = blocks("python", "pandas")
+    show = "import json\nprint(json.dumps(trades.values.tolist()))"
+    shown = json.loads(run(folder, sys.executable, "-W", "error", "-c", f"{program}\n{show}"))
+    replayed = run(
+        folder, sys.executable, "-m", "wsfeeds", "replay", "recordings", "--speed", "max"
+    )
+    events = map(json.loads, replayed.splitlines())
+    trades = [[each["symbol"], each["price"]] for each in events if each["type"] == "trade"]
+    assert trades
+    assert sorted(shown) == sorted(trades)
 
 
 def test_jq_reads_plain_segments(folder: Path) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -166,3 +168,75 @@ def test_stats_are_for_people_and_for_machines(wsfeeds_command, recording):
     (feed,) = document["feeds"]
     assert feed["events"] == 150
     assert {series["channel"] for series in feed["series"]} == {"trade", "depth", "bbo"}
+
+
+def test_a_line_that_is_no_event_is_named_and_the_rest_is_replayed(
+    wsfeeds_command, recording, tmp_path
+):
+    """`replay` and `stats` are no audits: what is bad is left out and said, which is no failure."""
+    copy = tmp_path / "copy.jsonl"
+    content = lines(recording, "events")
+    copy.write_bytes(b"\n".join([*content[:4], b'{"type":"tra', *content[4:]]) + b"\n")
+    done = wsfeeds_command("replay", str(copy), "--speed", "max")
+    assert (done.code, done.stdout.splitlines()) == (0, content)
+    first, second = done.stderr.splitlines()
+    assert f"{copy}, line 5" in first
+    assert "one line was left out" in second
+    summary = wsfeeds_command("stats", str(copy), "--json")
+    assert (summary.code, json.loads(summary.stdout)["feeds"][0]["events"]) == (0, 150)
+    assert summary.stderr.splitlines()[0].endswith(first[len("00:00:00 ") :])
+    assert wsfeeds_command("verify", str(copy)).code == 5
+
+
+def test_many_bad_lines_are_counted_and_the_first_ones_named(wsfeeds_command, tmp_path):
+    broken = tmp_path / "broken.jsonl"
+    broken.write_bytes(b"garbage\n" * 500)
+    done = wsfeeds_command("replay", str(broken), "--speed", "max")
+    assert (done.code, done.stdout) == (0, b"")
+    said = done.stderr.splitlines()
+    assert len(said) == 11
+    assert "500 lines" in said[-1]
+
+
+def test_what_is_no_file_is_bad_usage(wsfeeds_command, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for command in ("replay", "verify", "stats"):
+        done = wsfeeds_command(command, str(tmp_path / "pipe"))
+        assert (done.code, done.stdout) == (2, b"")
+        (line,) = done.stderr.splitlines()
+        assert "neither a file nor a folder" in line
+
+
+def test_a_pipe_that_nobody_reads_is_told_at_once(wsfeeds_command, recording, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for command in (("replay", str(recording)), ("subscribe", "cryptomus", "--sim")):
+        done = wsfeeds_command(*command, "-o", str(tmp_path / "pipe"))
+        assert (done.code, str(tmp_path / "pipe") in done.stderr) == (6, True)
+
+
+@pytest.mark.parametrize("command", ["replay", "subscribe"])
+def test_a_pipe_whose_reader_stops_reading_does_not_hold_up_an_end(recording, tmp_path, command):
+    """Signals are heard all the time: the second one ends at once, with 143."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    much = tmp_path / "much.jsonl"  # more than a pipe holds
+    much.write_bytes(b"\n".join(lines(recording, "events") * 40) + b"\n")
+    what = {
+        "replay": ["replay", str(much), "--speed", "max"],
+        "subscribe": ["subscribe", "cryptomus", "all", "--sim"],
+    }
+    arguments = [sys.executable, "-m", "wsfeeds", *what[command], "-o", str(pipe)]
+    with subprocess.Popen(arguments, stdout=subprocess.DEVNULL) as process:
+        try:
+            assert select.select([reading], [], [], 30)[0], "nothing was written to the pipe"
+            for _ in range(3_000):
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.send_signal(signal.SIGTERM)
+                    assert process.wait(0.01) == 143
+                    break
+            else:
+                pytest.fail("it does not hear signals")
+        finally:
+            process.kill()
+            os.close(reading)

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator
 
 from wsfeeds.cli.console import Console, put
+from wsfeeds.cli.damage import Damage
 from wsfeeds.cli.replay import Options
 from wsfeeds.cli.running import Running
 from wsfeeds.errors import UsageError
@@ -45,7 +46,9 @@ async def serve_recording(
     host, port = parse_address(options.serve or "")
     stopped = asyncio.Event()
     running = Running(console, lambda _: stopped.set())
-    found = connections(options.paths, since=since, until=until)
+    damage = Damage()
+    found = connections(options.paths, since=since, until=until, on_damage=damage)
+    damage.summarise()
     if not found:
         raise UsageError("no frames were recorded in that range")
     async with contextlib.AsyncExitStack() as stack:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
 from wsfeeds import decimals, quantities
 from wsfeeds.cli.console import Console
+from wsfeeds.cli.damage import Damage
+from wsfeeds.cli.drawing import TextWriter, paint
 from wsfeeds.cli.replay import Options
 from wsfeeds.cli.running import Running
 from wsfeeds.cli.subscribe import FORMATS, check_count, check_types
@@ -17,12 +18,11 @@ from wsfeeds.events import Event
 from wsfeeds.outputs.jsonl import JsonlOutput
 from wsfeeds.outputs.raw import RawFrames
 from wsfeeds.outputs.terminal import TerminalOutput
-from wsfeeds.outputs.writers import FileWriter, Writer, writer_for
-from wsfeeds.pipeline import Stream
+from wsfeeds.outputs.writers import Writer, append_to, writer_for
+from wsfeeds.pipeline import Countdown, Stream
 from wsfeeds.recordings import replay
 from wsfeeds.recordings.replay import Pace, Player
 
-_FRAME_EVERY = 0.125
 _MAX = "max"
 
 
@@ -90,15 +90,23 @@ class _Replay:
             (),
             types=check_types(options.types),
             heartbeats=True,
-            count=None if options.format == "raw" else options.count,
-            on_count=self._end,
+            countdown=None
+            if options.count is None or options.format == "raw"
+            else Countdown(options.count, self._end),
         )
         self._player = Player(self._stream, pace_of(options))
+        self._damage = Damage()
         self._writers: list[Writer] = []
         self._screen: TerminalOutput | None = None
 
     async def run(self) -> int:
         """Open the recording and the outputs, and play."""
+        try:
+            return await self._replay()
+        finally:
+            self._damage.summarise()
+
+    async def _replay(self) -> int:
         options = self._options
         since, until = _range(options)
         shape = options.format
@@ -106,17 +114,16 @@ class _Replay:
             shape = "pretty" if self._console.stdout_is_terminal else "jsonl"
         running = Running(self._console, lambda _: self._player.stop())
         if shape == "raw":
-            lines = replay.frames(options.paths, since=since, until=until)
+            lines = replay.frames(options.paths, since=since, until=until, on_damage=self._damage)
             out = self._open_writer(running)
             tap = RawFrames([out], count=options.count, on_count=self._end)
             return await running.finish(self._player.play_frames(lines, tap), self._writers)
-        events = replay.exact_events(options.paths, since=since, until=until)
-        self._open_outputs(shape, self._open_writer(running))
-        painter = asyncio.create_task(self._paint())
-        try:
+        events = replay.exact_events(
+            options.paths, since=since, until=until, on_damage=self._damage
+        )
+        self._open_outputs(shape, running)
+        async with running.beside(paint(self._screen, self._writers[0])):
             return await running.finish(self._play(events), self._writers)
-        finally:
-            painter.cancel()
 
     async def _play(self, events: Iterator[Event]) -> int:
         """Play, and draw the last picture before the terminal's writer is closed."""
@@ -134,11 +141,13 @@ class _Replay:
         self._writers.append(out)
         return out
 
-    def _open_outputs(self, shape: str, out: Writer) -> None:
+    def _open_outputs(self, shape: str, running: Running) -> None:
         outputs = self._stream.outputs
+        out = self._open_writer(running)
         files: list[Writer] = []
         if self._options.output is not None:
-            files.append(FileWriter.append(Path(self._options.output)))
+            path = Path(self._options.output)
+            files.append(append_to(path, gate=self._stream.gate, on_error=running.fail))
             self._writers += files
         if shape == "jsonl":
             outputs.append(JsonlOutput([out, *files]))
@@ -148,30 +157,9 @@ class _Replay:
             live=live,
             view=self._options.view,
             colour=self._console.colour,
-            stream=_TextWriter(out),
+            stream=TextWriter(out),
         )
         self._screen.start()
         outputs.append(self._screen)
         if files:
             outputs.append(JsonlOutput(files))
-
-    async def _paint(self) -> None:
-        with contextlib.suppress(asyncio.CancelledError):
-            while True:
-                await asyncio.sleep(_FRAME_EVERY)
-                if self._screen is not None and not self._writers[0].behind:
-                    self._screen.refresh()
-
-
-class _TextWriter:
-    """The terminal's text, as bytes for a writer that never blocks the loop."""
-
-    def __init__(self, writer: Writer) -> None:
-        self._writer = writer
-
-    def write(self, text: str) -> int:
-        self._writer.write(text.encode("utf-8", "replace"))
-        return len(text)
-
-    def flush(self) -> None:
-        """Everything written is on its way already."""

@@ -37,15 +37,18 @@ def register(app: typer.Typer) -> None:
           wsfeeds stats recordings --json | jq '.feeds[].gaps'
         """
         from wsfeeds.cli.console import put  # noqa: PLC0415  # `--help` needs none
+        from wsfeeds.cli.damage import Damage  # noqa: PLC0415  # likewise
         from wsfeeds.cli.verify import print_json  # noqa: PLC0415  # likewise
         from wsfeeds.recordings import stats as summarising  # noqa: PLC0415  # as above
 
         console = opt.console_of(config, verbose, quiet, log_format)
-        report = summarising.stats(paths)
+        damage = Damage()
+        report = summarising.stats(paths, damage)
         if as_json:
             print_json(report)
         else:
             put("\n".join(describe(report, bars=console.stdout_is_terminal)))
+        damage.summarise()
         raise typer.Exit(0)
 
 

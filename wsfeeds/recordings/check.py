@@ -30,6 +30,8 @@ class Job(msgspec.Struct, frozen=True):
     kind: Kind
     is_open: bool
     digest: bool
+    feed: str | None = None
+    """Whose events belong there, None where the place does not tell."""
     restarts: bool = False
     """Whether `seq` may begin again: a file that several runs were appended to."""
 
@@ -151,7 +153,14 @@ class _Events(_Check):
         except _UNREADABLE:
             self._singly(block)
             return
-        if len(decoded) != count or strict.faulty_decimal(decoded):
+        if (
+            len(decoded) != count
+            or strict.faulty_decimal(decoded)
+            or not strict.is_canonical(decoded, block)
+        ):
+            self._singly(block)
+            return
+        if self.job.feed is not None and {event.feed for event in decoded} != {self.job.feed}:
             self._singly(block)
             return
         times = [event.recv_ts for event in decoded]
@@ -180,8 +189,11 @@ class _Events(_Check):
                 self.wrong(f"no event: {_said(error)}", line=number)
                 continue
             fault = strict.faulty_decimal([event])
+            fault = fault or strict.misordered(event, line)
             if fault:
                 self.wrong(fault, line=number)
+            if self.job.feed not in {None, event.feed}:
+                self.wrong(f"an event of {event.feed} in a folder of {self.job.feed}", line=number)
             self._follow(event, number)
             if event.__class__ is strict.GAP:
                 self._gap(event, number)

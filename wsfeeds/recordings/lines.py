@@ -18,8 +18,11 @@ from wsfeeds.outputs.recorder_files import PART
 from wsfeeds.outputs.recorder_scan import blocks
 
 _T = TypeVar("_T")
+OnDamage = Callable[[RecordingDamaged], None]
+"""Told of what cannot be read, file and line named; the rest is read on."""
 _OPAQUE = {"data", "bids", "asks", "team"}
 """Fields whose text is passed on as it is."""
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _NULL = Raw(b"null")
 
 
@@ -64,22 +67,27 @@ _typed: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent, float_ho
 _frames = msgspec.json.Decoder(FrameLine)
 
 
-def read_events(path: Path) -> Iterator[AnyEvent]:
+def refuse(damage: RecordingDamaged) -> None:
+    """Let nobody read on behind damage."""
+    raise damage
+
+
+def read_events(path: Path, on_damage: OnDamage = refuse) -> Iterator[AnyEvent]:
     """Yield the events of a segment with everything in them as Python objects.
 
     Raises:
-        RecordingDamaged: A line is none, or the file cannot be expanded.
+        RecordingDamaged: A line is none, or the file cannot be expanded; `on_damage` decides.
     """
-    return _decoded(path, _typed)
+    return _decoded(path, _typed, on_damage)
 
 
-def read_exact(path: Path) -> Iterator[Event]:
+def read_exact(path: Path, on_damage: OnDamage = refuse) -> Iterator[Event]:
     """Yield the events of a segment as a connector makes them: opaque parts stay JSON text.
 
     Raises:
-        RecordingDamaged: A line is none, or the file cannot be expanded.
+        RecordingDamaged: A line is none, or the file cannot be expanded; `on_damage` decides.
     """
-    for event in _decoded(path, _exact):
+    for event in _decoded(path, _exact, on_damage):
         real = _EXACT[event.__class__]
         if real is event.__class__:
             yield event
@@ -91,13 +99,13 @@ def read_exact(path: Path) -> Iterator[Event]:
         yield real(**fields)
 
 
-def read_frames(path: Path) -> Iterator[FrameLine]:
+def read_frames(path: Path, on_damage: OnDamage = refuse) -> Iterator[FrameLine]:
     """Yield the lines of a frames segment.
 
     Raises:
-        RecordingDamaged: A line is none, or the file cannot be expanded.
+        RecordingDamaged: A line is none, or the file cannot be expanded; `on_damage` decides.
     """
-    return _decoded(path, _frames)
+    return _decoded(path, _frames, on_damage)
 
 
 def plain_blocks(path: Path) -> Iterator[bytes]:
@@ -123,25 +131,35 @@ def plain_blocks(path: Path) -> Iterator[bytes]:
         raise RecordingDamaged(f"{path}: cannot be expanded: {error}") from error
 
 
-def _decoded(path: Path, decoder: msgspec.json.Decoder[_T]) -> Iterator[_T]:
+def _decoded(path: Path, decoder: msgspec.json.Decoder[_T], on_damage: OnDamage) -> Iterator[_T]:
     before = 0
-    for block in plain_blocks(path):
-        try:
-            decoded = decoder.decode_lines(block)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            yield from _one_by_one(path, before, block, decoder.decode)
-        else:
-            yield from decoded
-        before += block.count(b"\n")
+    try:
+        for block in plain_blocks(path):
+            try:
+                decoded = decoder.decode_lines(block)
+            except _UNREADABLE:
+                yield from _one_by_one(path, before, block, decoder.decode, on_damage)
+            else:
+                yield from decoded
+            before += block.count(b"\n")
+    except RecordingDamaged as damage:
+        on_damage(damage)
 
 
 def _one_by_one(
-    path: Path, before: int, block: bytes, decode: Callable[[bytes], _T]
+    path: Path,
+    before: int,
+    block: bytes,
+    decode: Callable[[bytes], _T],
+    on_damage: OnDamage,
 ) -> Iterator[_T]:
-    """Yield what can be decoded up to the bad line, which is named."""
+    """Yield what can be decoded; each bad line is named."""
     for number, line in enumerate(block.split(b"\n")[:-1], before + 1):
         try:
             decoded = decode(line)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise RecordingDamaged(f"{path}, line {number}: {error}") from error
-        yield decoded
+        except _UNREADABLE as error:
+            damage = RecordingDamaged(f"{path}, line {number}: {error}")
+            damage.__cause__ = error
+            on_damage(damage)
+        else:
+            yield decoded

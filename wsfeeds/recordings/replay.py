@@ -7,14 +7,22 @@ import heapq
 import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from operator import attrgetter
 from typing import Any, TypeVar
 
 from wsfeeds.clock import monotonic
-from wsfeeds.errors import UsageError
+from wsfeeds.errors import RecordingDamaged, UsageError
 from wsfeeds.events import DATA_EVENTS, AnyEvent, Event, materialize
 from wsfeeds.pipeline import Gate, Stream
-from wsfeeds.recordings.lines import FrameLine, read_events, read_exact, read_frames
+from wsfeeds.recordings.lines import (
+    FrameLine,
+    OnDamage,
+    read_events,
+    read_exact,
+    read_frames,
+    refuse,
+)
 from wsfeeds.recordings.normalize import Normalizer, frame_of
 from wsfeeds.recordings.sources import File, Source, find_sources
 from wsfeeds.session.tap import Tap
@@ -44,16 +52,26 @@ def read(*paths: Path) -> Iterator[AnyEvent]:
 
     def opened(source: Source) -> Iterator[AnyEvent]:
         if source.kind == "frames":
-            return map(materialize, _normalized(source, None))
+            return map(materialize, _normalized(source, None, refuse))
         return _joined(source.files, read_events)
 
     return _merged([opened(source) for source in sources])
 
 
 def exact_events(
-    paths: Iterable[Path], *, since: int | None = None, until: int | None = None
+    paths: Iterable[Path],
+    *,
+    since: int | None = None,
+    until: int | None = None,
+    on_damage: OnDamage = refuse,
 ) -> Iterator[Event]:
     """Yield the events of recordings as connectors make them, within `since <= recv_ts < until`.
+
+    Args:
+        paths: Recordings, folders in them or single files.
+        since: Microseconds; None is from the beginning.
+        until: Microseconds; None is to the end.
+        on_damage: Told of each line that is no event; unless it raises, the rest is read.
 
     Raises:
         UsageError: A path does not exist, or there is nothing to read in it.
@@ -63,23 +81,28 @@ def exact_events(
 
     def opened(source: Source) -> Iterator[Event]:
         if source.kind == "frames":
-            return _normalized(source, since)
-        return _joined(_from(source.files, since), read_exact)
+            return _normalized(source, since, on_damage)
+        return _joined(_from(source.files, since), partial(read_exact, on_damage=on_damage))
 
     return _cut(_merged([opened(source) for source in sources]), since, until)
 
 
 def frames(
-    paths: Iterable[Path], *, since: int | None = None, until: int | None = None
+    paths: Iterable[Path],
+    *,
+    since: int | None = None,
+    until: int | None = None,
+    on_damage: OnDamage = refuse,
 ) -> Iterator[FrameLine]:
-    """Yield the frames of recordings, within `since <= recv_ts < until`.
+    """Yield the frames of recordings, within `since <= recv_ts < until`; see `exact_events`.
 
     Raises:
         UsageError: A path does not exist, or no frames were recorded there.
         RecordingDamaged: A line is no frame; file and line are named.
     """
     sources = frame_sources(paths)
-    joined = [_joined(_from(source.files, since), read_frames) for source in sources]
+    read_file = partial(read_frames, on_damage=on_damage)
+    joined = [_joined(_from(source.files, since), read_file) for source in sources]
     return _cut(_merged(joined), since, until)
 
 
@@ -125,16 +148,24 @@ def _cut(events: Iterator[_T], since: int | None, until: int | None) -> Iterator
         yield event
 
 
-def _normalized(source: Source, since: int | None) -> Iterator[Event]:
+def _normalized(source: Source, since: int | None, on_damage: OnDamage) -> Iterator[Event]:
     if source.feed is None:
         path = source.files[0].path
         raise UsageError(
             f"{path}: which feed is this? Keep frames below a folder feed=NAME, as recorded"
         )
-    normalizer = Normalizer(source.feed)
-    return itertools.chain.from_iterable(
-        map(normalizer.feed, _joined(_from(source.files, since), read_frames))
-    )
+    return _events_of(source, Normalizer(source.feed), since, on_damage)
+
+
+def _events_of(
+    source: Source, normalizer: Normalizer, since: int | None, on_damage: OnDamage
+) -> Iterator[Event]:
+    for file in _from(source.files, since):
+        for line in read_frames(file.path, on_damage):
+            try:
+                yield from normalizer.feed(line)
+            except RecordingDamaged as damage:
+                on_damage(RecordingDamaged(f"{file.path}: {damage.message}"))
 
 
 class Pace:
@@ -192,8 +223,10 @@ class Player:
         stream = self._stream
 
         def emit(event: Event) -> None:
-            number = stream.emit if event.__class__ in _DATA else stream.emit_fact
-            number(event, event.recv_ts, event.conn)
+            if event.__class__ in _DATA:
+                stream.emit((event,), event.recv_ts, event.conn)
+            else:
+                stream.emit_fact(event, event.recv_ts, event.conn)
 
         return await self._play(events, emit)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 import msgspec
 
 from wsfeeds.errors import UsageError
-from wsfeeds.recordings.lines import FrameLine, read_frames
+from wsfeeds.recordings.lines import FrameLine, OnDamage, read_frames, refuse
 from wsfeeds.recordings.replay import frame_sources
 from wsfeeds.recordings.sources import Source
 
@@ -26,8 +26,11 @@ def connections(
     *,
     since: int | None = None,
     until: int | None = None,
+    on_damage: OnDamage = refuse,
 ) -> list[Connection]:
     """Return the connections that were recorded, in their order, with frames in the range.
+
+    `on_damage` is told of each line that is no frame, once; unless it raises, the rest is played.
 
     Raises:
         UsageError: A path does not exist, or no frames were recorded there.
@@ -38,17 +41,17 @@ def connections(
         if source.feed is None:
             path = source.files[0].path
             raise UsageError(f"{path}: which feed is this? Keep frames below a folder feed=NAME")
-        found += _connections(source, source.feed, since, until)
+        found += _connections(source, source.feed, since, until, on_damage)
     return found
 
 
 def _connections(
-    source: Source, feed: str, since: int | None, until: int | None
+    source: Source, feed: str, since: int | None, until: int | None, on_damage: OnDamage
 ) -> Iterator[Connection]:
     opened: dict[tuple[str | None, int], FrameLine] = {}
     heard: set[tuple[str | None, int]] = set()
     run = None
-    for line in _lines(source):
+    for line in _lines(source, on_damage):
         if line.dir == "open":
             run = line.run
             opened.setdefault((run, line.conn), line)
@@ -65,7 +68,7 @@ def _reader(
 ) -> Callable[[], Iterator[FrameLine]]:
     def read() -> Iterator[FrameLine]:
         run = None
-        for line in _lines(source):
+        for line in _lines(source, lambda _: None):  # it has been told already
             if line.dir == "open":
                 run = line.run
             elif (run, line.conn) == key and _within(line, since, until):
@@ -74,9 +77,9 @@ def _reader(
     return read
 
 
-def _lines(source: Source) -> Iterator[FrameLine]:
+def _lines(source: Source, on_damage: OnDamage) -> Iterator[FrameLine]:
     for file in source.files:
-        yield from read_frames(file.path)
+        yield from read_frames(file.path, on_damage)
 
 
 def _within(line: FrameLine, since: int | None, until: int | None) -> bool:

@@ -49,33 +49,70 @@ class _Head(msgspec.Struct):
 
 
 def find_sources(paths: Iterable[str | os.PathLike[str]], prefer: Prefer) -> list[Source]:
-    """Return what is to be read for some paths.
+    """Return what is to be read for some paths, each file once however often it is meant.
 
     A folder stands for all segments in it: where a run was recorded both ways, for those of the
     preferred kind. A file that is named stands for itself, whatever its kind.
 
     Raises:
-        UsageError: A path does not exist, or there is nothing to read in it.
+        UsageError: A path does not exist or cannot be read, or there is nothing to read in it.
     """
     sources: list[Source] = []
-    named: list[File] = []
-    for each in paths:
-        path = Path(each)
-        if not path.exists():
-            raise UsageError(f"{path} does not exist")
-        if path.is_dir():
-            found = _in_folder(path, prefer)
-            if not found and not live_segments(path):
-                raise UsageError(f"there is no recording in {path}")
-            sources += found
-        else:
-            named.append(_named(path))
-    return sources + _grouped(named)
+    named: dict[str, File] = {}
+    given = [Path(each) for each in paths]
+    for path in given:
+        check_readable(path)
+    for folder in _outermost(given):
+        found = _in_folder(folder, prefer)
+        if not found and not live_segments(folder):
+            raise UsageError(f"there is no recording in {folder}")
+        sources += found
+    meant = {os.path.realpath(file.path) for source in sources for file in source.files}
+    for path in given:
+        if not path.is_dir() and os.path.realpath(path) not in meant:
+            named.setdefault(os.path.realpath(path), _named(path))
+    sources += _grouped([*named.values()])
+    for source in sources:
+        for file in source.files:
+            check_readable(file.path)
+    return sources
+
+
+def check_readable(path: Path) -> None:
+    """Refuse what cannot be read, before any of it is.
+
+    Raises:
+        UsageError: There is no such file or folder, or it may not be read.
+    """
+    if not path.exists():
+        raise UsageError(f"{path} does not exist")
+    if not (path.is_file() or path.is_dir()):
+        raise UsageError(f"{path} is neither a file nor a folder; a pipe can be read only once")
+    if not os.access(path, os.R_OK):
+        raise UsageError(f"{path} cannot be read: permission denied")
+
+
+def _outermost(paths: Sequence[Path]) -> list[Path]:
+    """Return the folders among some paths, without those that lie in another one."""
+    folders = {os.path.realpath(path): path for path in reversed(paths) if path.is_dir()}
+    return [
+        path
+        for real, path in reversed(folders.items())
+        if not any(parent in folders for parent in map(str, Path(real).parents))
+    ]
 
 
 def live_segments(folder: Path) -> list[SegmentFile]:
-    """Return the segments in a folder, each once: not the open twin of one just being closed."""
-    found = [segment for segment in segments_below(folder) if segment.state != "unfinished"]
+    """Return the segments in a folder, each once: not the open twin of one just being closed.
+
+    Raises:
+        UsageError: A folder in it cannot be read.
+    """
+    try:
+        segments = segments_below(folder)
+    except OSError as error:
+        raise UsageError(f"{error.filename or folder} cannot be read: {error.strerror}") from error
+    found = [segment for segment in segments if segment.state != "unfinished"]
     closed = {(s.path.parent, s.stem) for s in found if s.state == "closed"}
     return [s for s in found if s.state == "closed" or (s.path.parent, s.stem) not in closed]
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from wsfeeds.events import DATA_EVENTS, Event, Gap, SessionEvent
+from wsfeeds.recordings.lines import OnDamage, refuse
 from wsfeeds.recordings.replay import exact_events
 from wsfeeds.recordings.reports import (
     FeedStat,
@@ -25,14 +26,14 @@ _STEP = math.log(1.02)
 """Latencies are counted in classes two percent wide: exact enough, and bounded in memory."""
 
 
-def stats(paths: Iterable[str | os.PathLike[str]]) -> StatsReport:
-    """Summarise recordings.
+def stats(paths: Iterable[str | os.PathLike[str]], on_damage: OnDamage = refuse) -> StatsReport:
+    """Summarise recordings; `on_damage` is told of what cannot be read and may let it pass.
 
     Raises:
         UsageError: A path does not exist, or there is nothing to read in it.
         RecordingDamaged: A line is no event; file and line are named.
     """
-    return summarise(exact_events(paths))
+    return summarise(exact_events(paths, on_damage=on_damage))
 
 
 def summarise(events: Iterator[Event]) -> StatsReport:

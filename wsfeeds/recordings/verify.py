@@ -12,45 +12,25 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-import msgspec
-
 from wsfeeds.errors import UsageError
 from wsfeeds.outputs.recorder_files import (
-    SegmentFile,
     parse_name,
     root_of,
 )
 from wsfeeds.outputs.recorder_lock import FeedLock
-from wsfeeds.outputs.recorder_manifest import Manifest, ManifestLine
+from wsfeeds.outputs.recorder_manifest import Manifest
 from wsfeeds.recordings.chain import broken_chains, unexpected_start
 from wsfeeds.recordings.check import MOST_LISTED, Checked, Job, check
 from wsfeeds.recordings.compare import about, differences, misplaced
 from wsfeeds.recordings.reports import GapFound, Problem, SegmentChecked, VerifyReport
-from wsfeeds.recordings.sources import head_of, live_segments
+from wsfeeds.recordings.sources import check_readable, head_of, live_segments
+from wsfeeds.recordings.targets import Folder, Target, leads_out
 
 _WORTH_PROCESSES = 64_000_000
 """Bytes below which starting processes takes longer than it saves."""
 
 Progress = Callable[[int, int], None]
 """Told how many bytes of how many are checked."""
-
-
-class Target(msgspec.Struct):
-    """One file to be checked, and what the manifest says of it."""
-
-    path: Path
-    job: Job
-    segment: SegmentFile | None = None
-    listed: ManifestLine | None = None
-    closing: bool = False
-    """Whether a recorder is about to list it."""
-
-
-class Folder(msgspec.Struct):
-    """A recording, or the part of one that was asked for."""
-
-    root: Path
-    lines: dict[str, ManifestLine] = {}
 
 
 def verify(
@@ -76,10 +56,11 @@ class Audit:
         self.targets: dict[Path, Target] = {}
         self.folders: dict[Path, Folder] = {}
         self.problems: list[Problem] = []
+        self.torn: list[str] = []
+        self._told: set[Problem] = set()
         self.known_holes: list[str] = []
         for path in map(Path, paths):
-            if not path.exists():
-                raise UsageError(f"{path} does not exist")
+            check_readable(path)
             self._add(path)
 
     def run(self, progress: Progress | None = None) -> VerifyReport:
@@ -115,10 +96,15 @@ class Audit:
         if root not in self.folders:
             folder = self.folders[root] = Folder(root)
             manifest = Manifest(root)
+            folder.torn = manifest.torn()
+            if folder.torn:
+                self.torn.append(str(manifest.path))
             for number, (text, line) in enumerate(manifest.readable(), 1):
                 if line is None:
                     cause = f"no manifest line: {text[:60].decode(errors='replace')!r}"
                     self._problem(manifest.path, cause, line=number)
+                elif leads_out(line.path):
+                    self._problem(manifest.path, f"{line.path} leads out of it", line=number)
                 elif line.path in folder.lines:
                     self._problem(manifest.path, f"{line.path} is listed twice", line=number)
                 else:
@@ -126,6 +112,9 @@ class Audit:
         return self.folders[root]
 
     def _target(self, path: Path, folder: Folder | None) -> None:
+        key = Path(os.path.realpath(path))
+        if key in self.targets:  # named twice
+            return
         segment = parse_name(path)
         is_open = segment is not None and segment.state == "part"
         listed = None
@@ -134,16 +123,18 @@ class Audit:
             name = _relative(path, folder.root)
             listed = folder.lines.get(name or "")
             if listed is None:
-                closing = FeedLock(folder.root, segment.feed or "").is_held()
+                closing = folder.take_torn(name or "")
+                closing = closing or FeedLock(folder.root, segment.feed or "").is_held()
         kind = segment.kind if segment else "frames" if head_of(path)[2] else "events"
         job = Job(
             str(path),
             kind,
             is_open=is_open,
             digest=listed is not None,
+            feed=segment.feed if segment else None,
             restarts=segment is None,
         )
-        self.targets[path.absolute()] = Target(path, job, segment, listed, closing)
+        self.targets[key] = Target(path, job, segment, listed, closing)
 
     def _look_for_missing(self, folder: Folder, scope: Path) -> None:
         scope = scope.absolute()
@@ -211,7 +202,10 @@ class Audit:
                 ends.setdefault(feed, []).append(checked.last_seq)
 
     def _problem(self, path: Path, cause: str, *, line: int | None = None) -> None:
-        self.problems.append(Problem(path=str(path), line=line, cause=cause))
+        problem = Problem(path=str(path), line=line, cause=cause)
+        if problem not in self._told:  # the same folder may have been named twice
+            self._told.add(problem)
+            self.problems.append(problem)
 
     def _report(self, results: dict[Path, Checked]) -> VerifyReport:
         gaps: list[GapFound] = []
@@ -228,9 +222,8 @@ class Audit:
             damage=self.problems[:MOST_LISTED],
             gaps=gaps,
             open=[
-                str(target.path)
-                for target in targets.values()
-                if target.job.is_open or target.closing
+                *(str(each.path) for each in targets.values() if each.job.is_open or each.closing),
+                *self.torn,
             ],
             segments=[_summary(targets[path], checked) for path, checked in results.items()],
             repaired=self.known_holes,

@@ -116,10 +116,10 @@ def test_a_manifest_line_that_was_lost_leaves_a_hole_that_is_named(simple: Path)
     assert any("seq 61 to 120 of run" in cause for cause in causes(simple))
 
 
-def test_a_torn_and_a_doubled_manifest_line_are_damage(simple: Path) -> None:
+def test_a_bad_and_a_doubled_manifest_line_are_damage(simple: Path) -> None:
     path = simple / "manifest.jsonl"
     lines = path.read_text().splitlines(keepends=True)
-    path.write_text("".join([*lines, lines[0], '{"path":"fe']))
+    path.write_text("".join([*lines, lines[0], '{"path":"fe\n', lines[0]]))
     found = causes(simple)
     assert any("listed twice" in cause for cause in found)
     assert any("no manifest line" in cause for cause in found)

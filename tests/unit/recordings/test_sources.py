@@ -1,0 +1,101 @@
+"""Which files paths stand for, and what is read of those that are damaged."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+import wsfeeds
+from wsfeeds.errors import RecordingDamaged, UsageError
+from wsfeeds.recordings.replay import exact_events
+from wsfeeds.recordings.sources import find_sources
+from wsfeeds.recordings.stats import stats
+
+from .conftest import segments
+from .test_verify import edit
+
+FEED = "feed=cryptomus"
+SPELLINGS = {
+    "the same folder twice": [".", "."],
+    "a folder in it": [".", FEED],
+    "a folder in it first": [FEED, "."],
+    "a file in it": [".", "FILE"],
+    "a file in it first": ["FILE", "."],
+    "a symbolic link to it": [".", "LINK"],
+    "another path to it": [f"{FEED}/..", "FILE"],
+}
+
+
+@pytest.mark.parametrize("name", SPELLINGS)
+def test_each_file_is_read_once_however_often_it_is_named(simple: Path, name: str) -> None:
+    (simple / "LINK").symlink_to(simple)
+    (simple / "FILE").symlink_to(segments(simple)[1])
+    paths = [simple / spelling for spelling in SPELLINGS[name]]
+    numbers = [event.seq for event in exact_events(paths)]
+    assert numbers == list(range(1, 181))
+    assert [event.seq for event in wsfeeds.read(*paths)] == numbers
+    (feed,) = stats(paths).feeds
+    assert feed.events + feed.facts == 180
+
+
+def test_a_file_that_is_named_twice_is_read_once(simple: Path) -> None:
+    first, second, _ = segments(simple)
+    numbers = [event.seq for event in exact_events([second, first, second])]
+    assert numbers == list(range(1, 121))
+
+
+def test_what_can_be_read_only_once_is_refused(tmp_path: Path) -> None:
+    """The first look at a pipe, at what it holds, would take lines away unseen."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "s"))
+        for path in (pipe, tmp_path / "s"):
+            with pytest.raises(UsageError, match="neither a file nor a folder"):
+                find_sources([path], "events")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_what_may_not_be_read_is_refused(simple: Path) -> None:
+    victim = segments(simple)[1]
+    victim.chmod(0)
+    for path in (victim, simple):
+        with pytest.raises(UsageError, match="cannot be read"):
+            find_sources([path], "events")
+    victim.parent.chmod(0)
+    try:
+        with pytest.raises(UsageError, match="cannot be read"):
+            find_sources([simple], "events")
+    finally:
+        victim.parent.chmod(0o755)
+
+
+def damage(root: Path) -> list[str]:
+    """Spoil three places of a recording and return what they are called."""
+    first, second, third = segments(root)
+    edit(first, 3, lambda _: '{"type":"trade"\n')
+    edit(first, 9, lambda _: "\x00\n")
+    second.rename(second.with_name(second.name + ".gz"))
+    third.write_bytes(third.read_bytes()[:-5])
+    return [f"{first}, line 3", f"{first}, line 9", f"{second}.gz", f"{third}"]
+
+
+def test_damage_is_named_and_the_rest_is_read(simple: Path) -> None:
+    places = damage(simple)
+    told: list[RecordingDamaged] = []
+    numbers = [event.seq for event in exact_events([simple], on_damage=told.append)]
+    kept = [*range(1, 61), *range(121, 180)]
+    assert numbers == [number for number in kept if number not in {3, 9}]
+    assert len(told) == len(places)
+    for error, place in zip(told, places, strict=True):
+        assert error.message.startswith(place)
+
+
+def test_python_code_is_told_of_damage_by_an_exception(simple: Path) -> None:
+    edit(segments(simple)[0], 3, lambda _: "{}\n")
+    events = wsfeeds.read(simple)
+    with pytest.raises(RecordingDamaged, match="line 3"):
+        list(events)

@@ -1,0 +1,45 @@
+"""What a verification looks at: files, and the folders whose manifests speak of them."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+import msgspec
+
+from wsfeeds.outputs.recorder_files import SegmentFile
+from wsfeeds.outputs.recorder_manifest import ManifestLine
+from wsfeeds.recordings.check import Job
+
+
+class Target(msgspec.Struct):
+    """One file to be checked, and what the manifest says of it."""
+
+    path: Path
+    job: Job
+    segment: SegmentFile | None = None
+    listed: ManifestLine | None = None
+    closing: bool = False
+    """Whether a recorder is about to list it."""
+
+
+class Folder(msgspec.Struct):
+    """A recording, or the part of one that was asked for."""
+
+    root: Path
+    lines: dict[str, ManifestLine] = {}
+    torn: bytes = b""
+    """What a crash has left of the manifest's last line."""
+
+    def take_torn(self, name: str) -> bool:
+        """Tell whether that line was to be about a file; it can be about one only."""
+        begin = b'{"path":' + msgspec.json.encode(name)
+        if not self.torn or not (self.torn.startswith(begin) or begin.startswith(self.torn)):
+            return False
+        self.torn = b""
+        return True
+
+
+def leads_out(name: str) -> bool:
+    """Tell whether a manifest's path is no path of a file below it."""
+    path = PurePosixPath(name)
+    return path.is_absolute() or ".." in path.parts or not path.parts
