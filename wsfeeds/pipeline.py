@@ -16,11 +16,18 @@ from wsfeeds.events import DATA_EVENTS, TYPES, Event, Heartbeat
 from wsfeeds.secrets import Redactor
 
 
+BATCH = 256
+"""Data events gathered at most before they are passed on: some 64 KiB of lines."""
+
+
 class Output(Protocol):
-    """Where events go. A blocked output closes the gate it was given."""
+    """Where events go; they are not changed any more. A blocked output closes its gate."""
 
     def emit(self, event: Event) -> None:
-        """Take one event; it is not kept by the stream and not changed any more."""
+        """Take one event, of any kind."""
+
+    def emit_all(self, events: Sequence[Event]) -> None:
+        """Take data events of one read, at least one: they have the same `recv_ts`."""
 
     def flush(self) -> None:
         """Pass on what was taken: the frames of one read are through."""
@@ -77,6 +84,27 @@ class Gate:
             self._valves.remove(valve)
 
 
+class Countdown:
+    """How many data events may still pass, over all streams that share it."""
+
+    def __init__(self, count: int, on_zero: Callable[[], None]) -> None:
+        """Let `count` pass and call `on_zero` after the last of them, once."""
+        self.left = count
+        self._on_zero: Callable[[], None] | None = on_zero
+
+    def grant(self, wanted: int) -> int:
+        """Return how many of so many may pass."""
+        granted = min(wanted, self.left)
+        self.left -= granted
+        return granted
+
+    def settle(self) -> None:
+        """Say so if those that have passed were the last."""
+        if self.left == 0 and self._on_zero is not None:
+            on_zero, self._on_zero = self._on_zero, None
+            on_zero()
+
+
 class Stream:
     """One numbered stream of events to some outputs."""
 
@@ -86,8 +114,7 @@ class Stream:
         *,
         types: Collection[str] | None = None,
         heartbeats: bool = False,
-        count: int | None = None,
-        on_count: Callable[[], None] | None = None,
+        countdown: Countdown | None = None,
         on_fact: Callable[[Event], None] | None = None,
         redactor: Redactor | None = None,
         gate: Gate | None = None,
@@ -98,8 +125,7 @@ class Stream:
             outputs: Where events go, in this order.
             types: The names of the event types to let through; None lets all through.
             heartbeats: Whether heartbeats are let through.
-            count: The number of data events after which no more are let through.
-            on_count: Called once when that number is reached.
+            countdown: Says how many data events may pass; None lets all pass.
             on_fact: Called with every session fact, filtered out or not, free of secrets.
             redactor: Takes secrets out of session facts.
             gate: Held by outputs that cannot take more.
@@ -113,29 +139,38 @@ class Stream:
         self.skipped: Counter[str] = Counter()
         self._types = None if types is None else frozenset(TYPES[name] for name in types)
         self._heartbeats = heartbeats or (types is not None and "heartbeat" in types)
-        self._count = count
-        self._on_count = on_count
+        self._countdown = countdown
         self.on_fact = on_fact
-        self._full = False
 
-    def emit(self, event: Event, recv_ts: int, conn: int) -> None:
-        """Number a data event and hand it to the outputs."""
-        if self._full or (self._types is not None and event.__class__ not in self._types):
+    @property
+    def room(self) -> int:
+        """How many data events may be gathered before they have to be emitted."""
+        return BATCH if self._countdown is None else min(BATCH, self._countdown.left)
+
+    def emit(self, events: Sequence[Event], recv_ts: int, conn: int) -> None:
+        """Number data events that one read has brought and hand them to the outputs."""
+        if self._types is not None:
+            events = [event for event in events if event.__class__ in self._types]
+        countdown = self._countdown
+        if countdown is not None:
+            events = events[: countdown.grant(len(events))]
+        if not events:
             return
-        self.seq = event.seq = self.seq + 1
-        event.recv_ts = recv_ts
-        event.conn = conn
+        seq = self.seq
+        for event in events:
+            event.seq = seq = seq + 1
+            event.recv_ts = recv_ts
+            event.conn = conn
+        self.seq = seq
         for output in self.outputs:
-            output.emit(event)
-        self.data_events += 1
-        if self.data_events == self._count:
-            self.fill()
+            output.emit_all(events)
+        self.data_events += len(events)
+        if countdown is not None:
+            countdown.settle()
 
-    def fill(self) -> None:
+    def close(self) -> None:
         """Let no more data events through: what was asked for is complete."""
-        self._full = True
-        if self._on_count is not None:
-            self._on_count()
+        self._countdown = Countdown(0, lambda: None)
 
     def emit_fact(self, event: Event, recv_ts: int, conn: int) -> None:
         """Number a session fact, free it of secrets and hand it to the outputs."""

@@ -216,6 +216,7 @@ async def test_the_python_api_yields_the_same_typed_events():
                 assert isinstance(event.price, str)
                 break
             if isinstance(event, wsfeeds.Book):
+                assert event.bids or not event.snapshot
                 assert all(isinstance(level, tuple) for level in event.bids)
     assert {wsfeeds.SessionEvent, wsfeeds.Book, wsfeeds.Trade} <= kinds
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from wsfeeds.events import Event, Heartbeat, SessionEvent, Trade, Unknown
-from wsfeeds.pipeline import Gate, Stream
+from wsfeeds.pipeline import Countdown, Gate, Stream
 from wsfeeds.secrets import Redactor
 
 
@@ -16,6 +18,9 @@ class Kept:
 
     def emit(self, event: Event) -> None:
         self.events.append(event)
+
+    def emit_all(self, events: Sequence[Event]) -> None:
+        self.events += events
 
     def flush(self) -> None:
         self.flushes += 1
@@ -51,8 +56,8 @@ def test_events_and_facts_are_numbered_together_without_a_hole():
     kept = Kept()
     stream = Stream([kept])
     stream.emit_fact(fact(), 10, 1)
-    stream.emit(trade(), 20, 1)
-    stream.emit(trade(), 30, 2)
+    stream.emit([trade()], 20, 1)
+    stream.emit([trade()], 30, 2)
     assert [(e.seq, e.recv_ts, e.conn) for e in kept.events] == [(1, 10, 1), (2, 20, 1), (3, 30, 2)]
 
 
@@ -60,7 +65,7 @@ def test_what_is_filtered_out_takes_no_number():
     kept = Kept()
     stream = Stream([kept], types=["trade"])
     stream.emit_fact(fact(), 1, 1)
-    stream.emit(trade(), 2, 1)
+    stream.emit([trade()], 2, 1)
     assert [(type(e), e.seq) for e in kept.events] == [(Trade, 1)]
 
 
@@ -75,13 +80,35 @@ def test_heartbeats_are_left_out_unless_asked_for():
 
 def test_a_count_takes_data_events_only_and_is_told_once():
     kept, told = Kept(), []
-    stream = Stream([kept], count=2, on_count=lambda: told.append(stream.data_events))
+    stream = Stream([kept], countdown=Countdown(2, lambda: told.append(stream.data_events)))
     for _ in range(3):
         stream.emit_fact(fact(), 1, 1)
-        stream.emit(trade(), 1, 1)
+        stream.emit([trade()], 1, 1)
     assert told == [2]
     assert sum(isinstance(event, Trade) for event in kept.events) == 2
     assert isinstance(kept.events[-1], SessionEvent)
+
+
+def test_a_count_cuts_what_one_read_has_brought():
+    kept, told = Kept(), []
+    stream = Stream([kept], countdown=Countdown(3, lambda: told.append(stream.data_events)))
+    assert stream.room == 3
+    stream.emit([trade(), trade()], 1, 1)
+    assert stream.room == 1
+    stream.emit([trade(), trade()], 1, 1)
+    assert [event.seq for event in kept.events] == [1, 2, 3]
+    assert told == [3]
+
+
+def test_streams_that_share_a_countdown_let_as_many_pass_together():
+    kept, told = Kept(), []
+    countdown = Countdown(3, lambda: told.append(len(kept.events)))
+    one, other = Stream([kept], countdown=countdown), Stream([kept], countdown=countdown)
+    one.emit([trade(), trade()], 1, 1)
+    other.emit([trade(), trade()], 1, 1)
+    one.emit([trade()], 1, 1)
+    assert (one.data_events, other.data_events) == (2, 1)
+    assert told == [3]
 
 
 def test_secrets_are_taken_out_of_facts_in_whatever_member_they_are():

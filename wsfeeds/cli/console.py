@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import logging
 import os
@@ -13,6 +14,12 @@ from datetime import UTC, datetime
 
 from wsfeeds.errors import OutputFailed, ReaderGone
 from wsfeeds.secrets import Redactor
+
+OUTPUT_ERRORS = frozenset(
+    {errno.EBADF, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC, errno.EROFS}
+)
+"""What says that an output cannot be written, and not that we have made a mistake."""
+_STREAMS = (("stdin", os.O_WRONLY), ("stdout", os.O_RDONLY), ("stderr", os.O_WRONLY))
 
 logger = logging.getLogger("wsfeeds")
 secrets = Redactor()
@@ -89,6 +96,26 @@ class _Json(logging.Formatter):
         return json.dumps(line)
 
 
+def ensure_streams() -> None:
+    """Open the standard streams that whoever started us has closed.
+
+    Else the next file or socket would get their number, and be written to. What is put there can
+    be opened but not used, so that a closed stdin or stdout fails as such; nobody misses stderr.
+    """
+    for fd, (name, flags) in enumerate(_STREAMS):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, flags)  # it takes the lowest free number, which is this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(fd, "r" if fd == 0 else "w", closefd=False))
+
+
+def discard_stdout() -> None:
+    """Give Python, which flushes stdout once more at exit, somewhere to write to."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
 def put(text: str) -> None:
     """Print data to stdout.
 
@@ -99,11 +126,10 @@ def put(text: str) -> None:
     try:
         print(text, flush=True)
     except BrokenPipeError as error:
-        # Python flushes stdout once more at exit: give it somewhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        discard_stdout()
         raise ReaderGone("the reader of stdout went away") from error
     except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        discard_stdout()
         raise OutputFailed(f"cannot write to stdout: {error.strerror}") from error
 
 

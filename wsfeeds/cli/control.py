@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import select
 import threading
 from collections.abc import Callable, Iterator
 
@@ -13,6 +14,10 @@ from wsfeeds.session.feed import FeedRun
 
 _COMMANDS = "subscribe SYM…, unsubscribe SYM…, pause, resume, quit"
 _BARE = {"pause", "resume", "quit"}
+_STDIN = 0
+_CHUNK = 65_536
+_LONGEST = 65_536
+"""Bytes of a line beyond which nobody meant a command: more than `all` markets of any venue."""
 
 
 class Control:
@@ -27,33 +32,45 @@ class Control:
         self._fail = fail
 
     def listen(self) -> None:
-        """Read stdin in a thread: it may be anything, and blocks."""
+        """Read stdin in a thread: it may be anything, and blocks.
+
+        At its end, or when it fails, there are no more commands and the run goes on.
+        """
         self._run.keep_open = True
         loop = asyncio.get_running_loop()
 
         def read() -> None:
             with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
-                for line in _lines(0):
-                    loop.call_soon_threadsafe(self.obey, line)
+                try:
+                    for line in lines_of(_STDIN):
+                        loop.call_soon_threadsafe(self.obey, line)
+                except OSError as error:
+                    cause = f"stdin cannot be read: {error.strerror or error}"
+                    loop.call_soon_threadsafe(self._complain, cause)
                 loop.call_soon_threadsafe(self._run.close_when_idle)
 
         threading.Thread(target=read, name="control", daemon=True).start()
 
-    def obey(self, line: str) -> None:
-        """Carry out one line."""
+    def obey(self, line: str | None) -> None:
+        """Carry out one line; None is one that was too long to be kept."""
+        if line is None:
+            self._complain(f"a command of more than {_LONGEST} bytes is left out")
+            return
         words = line.split()
         if not words:
             return
         try:
-            self._carry_out_or_complain(line, words)
+            self._carry_out(words[0], words[1:])
+        except UsageError as error:
+            self._complain(f"command {line.strip()!r}: {error.message}")
         except WsfeedsError as error:
             self._fail(error)
 
-    def _carry_out_or_complain(self, line: str, words: list[str]) -> None:
+    def _complain(self, message: str) -> None:
         try:
-            self._carry_out(words[0], words[1:])
-        except UsageError as error:
-            self._run.complain(f"command {line.strip()!r}: {error.message}")
+            self._run.complain(message)
+        except WsfeedsError as error:  # it could not be written
+            self._fail(error)
 
     def _carry_out(self, command: str, symbols: list[str]) -> None:
         if command in {"subscribe", "unsubscribe"}:
@@ -75,15 +92,41 @@ class Control:
                 raise UsageError(_unknown())
 
 
-def _lines(fd: int) -> Iterator[str]:
-    """Yield lines without `sys.stdin`, whose lock a blocked thread holds when Python exits."""
+def lines_of(fd: int) -> Iterator[str | None]:
+    """Yield lines, None for each that is too long, of which no more than that is ever kept.
+
+    `sys.stdin` is of no use: a blocked thread holds its lock when Python exits.
+
+    Raises:
+        OSError: It cannot be read.
+    """
     rest = b""
-    while chunk := os.read(fd, 65_536):
+    skipping = False
+    while chunk := _read(fd):
         *lines, rest = (rest + chunk).split(b"\n")
         for line in lines:
-            yield line.decode("utf-8", "replace")
+            if not skipping:
+                yield _text(line)
+            skipping = False
+        if skipping:
+            rest = b""
+        elif len(rest) > _LONGEST:
+            yield None
+            skipping, rest = True, b""
     if rest:
-        yield rest.decode("utf-8", "replace")
+        yield _text(rest)
+
+
+def _read(fd: int) -> bytes:
+    while True:
+        try:
+            return os.read(fd, _CHUNK)
+        except BlockingIOError:  # somebody who shares it has made it so
+            select.select([fd], [], [])
+
+
+def _text(line: bytes) -> str | None:
+    return None if len(line) > _LONGEST else line.decode("utf-8", "replace")
 
 
 def _unknown() -> str:

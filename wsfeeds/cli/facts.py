@@ -14,6 +14,7 @@ class FactLog:
     def __init__(self) -> None:
         """Start with no outage."""
         self._failing: set[str] = set()
+        self._sockets: set[tuple[str, ...]] = set()
 
     def __call__(self, event: Event) -> None:
         """Log one session fact."""
@@ -23,6 +24,9 @@ class FactLog:
             case Gap():
                 missed = "" if event.missed is None else f", {event.missed} missed"
                 logger.warning("%s: gap (%s)%s", _who(event), event.reason, missed)
+            case ErrorEvent(fatal=True) if len(self._sockets) > 1:
+                # The last socket's is what the command ends with, and says at its end.
+                logger.error("%s: %s", _who(event), event.message)
             case ErrorEvent(fatal=False):
                 logger.warning("%s: %s", _who(event), event.message)
             case FeedStatus():
@@ -34,6 +38,11 @@ class FactLog:
 
     def _session(self, event: SessionEvent) -> None:
         who = _socket(event)
+        symbols = tuple(event.symbols or ())
+        if event.state == "connecting":
+            self._sockets.add(symbols)
+        elif event.state == "stopped":
+            self._sockets.discard(symbols)
         if event.state == "reconnecting":
             level = logging.INFO if who in self._failing else logging.WARNING
             self._failing.add(who)

@@ -5,18 +5,19 @@ Imports are made inside the commands: `--help` needs none of the feeds, sockets 
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Annotated
 
 import typer
 
+from wsfeeds.cli import doctor as _doctor
 from wsfeeds.cli import options as opt
 from wsfeeds.cli import record as _record
 from wsfeeds.cli import replay as _replay
 from wsfeeds.cli import run as _run
 from wsfeeds.cli import stats as _stats
 from wsfeeds.cli import verify as _verify
+from wsfeeds.cli.console import OUTPUT_ERRORS, discard_stdout, ensure_streams
 
 app = typer.Typer(
     name="wsfeeds",
@@ -231,14 +232,17 @@ def sim(
     raise typer.Exit(serve(options, console))
 
 
-# commands
-for _command in (_record, _verify, _replay, _stats):
-    _command.register(app)
+_record.register(app)
+_verify.register(app)
+_replay.register(app)
+_stats.register(app)
 _run.register(app)
+_doctor.register(app)
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with the contract's code."""
+    ensure_streams()
     sys.exit(_exit_code(arguments))
 
 
@@ -261,8 +265,14 @@ def _exit_code(arguments: list[str] | None) -> int:
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
         # Python flushes stdout once more at exit: give it somewhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        discard_stdout()
         return 0
+    except OSError as error:  # help that cannot be printed, say
+        if error.errno not in OUTPUT_ERRORS:
+            return _say_fault(error)
+        discard_stdout()
+        _say_error(f"cannot write to stdout: {error.strerror}")
+        return ExitCode.OUTPUT
     except Exception as error:  # noqa: BLE001  # the outermost layer: a fault of ours, exit 1
         return _say_fault(error)
     return code if isinstance(code, int) else 0

@@ -49,7 +49,7 @@ def _show_version(wanted: bool) -> None:
     from wsfeeds._version import __version__  # noqa: PLC0415  # as it is when asked
 
     if wanted:
-        print(f"wsfeeds {__version__}")
+        put(f"wsfeeds {__version__}")
         raise typer.Exit
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 from collections.abc import Sequence
@@ -57,15 +58,13 @@ class Progress:
                 self._console.say(line)
             return
         self.erase()
-        sys.stderr.write("".join(f"{line}\n" for line in lines))
-        sys.stderr.flush()
+        _draw("".join(f"{line}\n" for line in lines))
         self._drawn = len(lines)
 
     def erase(self) -> None:
         """Take the drawn lines off the terminal, so that something else can be said."""
         if self._drawn:
-            sys.stderr.write(f"\x1b[{self._drawn}A\x1b[J")
-            sys.stderr.flush()
+            _draw(f"\x1b[{self._drawn}A\x1b[J")
             self._drawn = 0
 
     def _make_room(self, record: logging.LogRecord) -> bool:
@@ -88,6 +87,13 @@ class Progress:
         if segment is not None:
             parts.append(segment.name.removesuffix(".part"))
         return f"{feed.feed}: {', '.join(parts)}"
+
+
+def _draw(text: str) -> None:
+    """Write to the terminal; one that is gone must not disturb the recording."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write(text)
+        sys.stderr.flush()
 
 
 def size(number: int) -> str:

@@ -19,10 +19,10 @@ from wsfeeds.cli.subscribe import check_count
 from wsfeeds.clock import Clock
 from wsfeeds.config.record import Capture, Compress
 from wsfeeds.errors import ExitCode, OutputFailed, UsageError, WsfeedsError, gravest
-from wsfeeds.events import Event, Gap, SessionEvent, is_data
+from wsfeeds.events import Event, Gap, SessionEvent
 from wsfeeds.outputs.recorder import Recorder
 from wsfeeds.outputs.recorder_track import Fsync, Policy
-from wsfeeds.pipeline import Stream
+from wsfeeds.pipeline import Countdown, Stream
 from wsfeeds.session.feed import FeedRun
 
 _TICK = 1.0
@@ -102,26 +102,8 @@ class _RestartGap:
         )
         stream.emit_fact(gap, event.recv_ts, event.conn)
 
-    def flush(self) -> None:
-        """Nothing is kept here."""
-
-
-class _Countdown:
-    """`-n` over several feeds: closes all streams with the last event that was asked for."""
-
-    def __init__(self, count: int, on_count: Callable[[], None]) -> None:
-        self._left = count
-        self._on_count = on_count
-        self.streams: list[Stream] = []
-
-    def emit(self, event: Event) -> None:
-        if not is_data(event):
-            return
-        self._left -= 1
-        if self._left == 0:
-            for stream in self.streams:
-                stream.fill()
-            self._on_count()
+    def emit_all(self, events: Sequence[Event]) -> None:
+        """Data events say nothing of the connection."""
 
     def flush(self) -> None:
         """Nothing is kept here."""
@@ -155,11 +137,10 @@ class _Recording:
             self._console.say(f"recording {', '.join(f.feed for f in self._feeds)} to {self._root}")
             running.stop_after(seconds)
             progress = Progress(self._console, self._feeds)
-            ticking = asyncio.create_task(self._tick(running, progress))
             try:
-                code = await running.finish(self._all(running), ())
+                async with running.beside(self._tick(progress)):
+                    code = await running.finish(self._all(running), ())
             finally:
-                ticking.cancel()
                 progress.erase()
                 if command is not None:
                     await asyncio.to_thread(command.finish)
@@ -202,10 +183,7 @@ class _Recording:
     ) -> None:
         """Put every feed together before anything is opened, so that bad usage opens nothing."""
         count = self._options.count
-        countdown = None
-        if count is not None and len(wanted) > 1:
-            countdown = _Countdown(count, lambda: self._stop("count"))
-            count = None
+        countdown = None if count is None else Countdown(count, lambda: self._stop("count"))
         loop = asyncio.get_running_loop()
 
         def failed(error: OutputFailed) -> None:
@@ -224,16 +202,12 @@ class _Recording:
             stream = Stream(
                 [recorder],
                 heartbeats=self._options.heartbeats,
-                count=count,
-                on_count=lambda: self._stop("count"),
+                countdown=countdown,
                 redactor=self._console.redactor,
             )
             feed = _Feed(recorder.feed, recorder, stream)
             stream.on_fact = self._listen(feed)
             feed.run = app.open_feed(each, stream, tap=recorder.tap)
-            if countdown is not None:
-                countdown.streams.append(stream)
-                stream.outputs.append(countdown)
             self._feeds.append(feed)
 
     def _listen(self, feed: _Feed) -> Callable[[Event], None]:
@@ -287,19 +261,15 @@ class _Recording:
             feed.ended = feed.run.error.message
             logger.error("%s: %s", feed.feed, feed.ended)
 
-    async def _tick(self, running: Running, progress: Progress) -> None:
+    async def _tick(self, progress: Progress) -> None:
         clock = Clock()
         while True:
             await asyncio.sleep(_TICK)
             clock.anchor()
-            try:
-                for feed in self._feeds:
-                    if feed.ended is None:
-                        feed.recorder.tick(clock.now())
-                self._space.check(self._feeds[0].recorder.free_bytes(), self._root)
-            except OutputFailed as error:
-                running.fail(error)
-                return
+            for feed in self._feeds:
+                if feed.ended is None:
+                    feed.recorder.tick(clock.now())
+            self._space.check(self._feeds[0].recorder.free_bytes(), self._root)
             progress.tick()
 
     def _summarise(self) -> None:

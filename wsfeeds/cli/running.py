@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from typing import Any
 
-from wsfeeds.cli.console import Console, on_signals
+from wsfeeds.cli.console import Console, logger, on_signals
 from wsfeeds.errors import ExitCode, OutputFailed, ReaderGone, WsfeedsError
 from wsfeeds.outputs.writers import Writer
 
@@ -23,8 +25,9 @@ class Running:
         self._console = console
         self._stop = stop
         self._signal: int | None = None
-        self._sigterm = asyncio.Event()
-        self._terminate_by = 0.0
+        self._terminate_by: float | None = None
+        self._patience: asyncio.Timeout | None = None
+        self._fault: BaseException | None = None
         self.error: WsfeedsError | None = None
         self._loop = asyncio.get_running_loop()
         on_signals(self._loop, self._on_signal)
@@ -35,7 +38,8 @@ class Running:
         self._signal = number
         if number == signal.SIGTERM:
             self._terminate_by = self._loop.time() + _TERMINATE_WITHIN
-            self._sigterm.set()
+            if self._patience is not None:
+                self._patience.reschedule(self._terminate_by)
         else:
             self._console.say("stopping; press Ctrl-C again to end at once")
         self._stop("interrupted" if number == signal.SIGINT else "terminated")
@@ -49,6 +53,31 @@ class Running:
         """End the run because an output cannot go on."""
         self.error = self.error or error
         self._stop("output")
+
+    @contextlib.asynccontextmanager
+    async def beside(self, work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+        """Do something beside the run, such as drawing, as long as the block lasts.
+
+        An output that fails there ends the run; any other exception is a fault of ours, which
+        ends it too and is raised.
+        """
+        task = asyncio.create_task(work)
+        task.add_done_callback(self._ended_beside)
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait({task})
+        if self._fault is not None:
+            raise self._fault
+
+    def _ended_beside(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, WsfeedsError):
+            self.fail(error)
+        elif error is not None:
+            self._fault = error
+            self._stop("fault")
 
     async def finish(self, run: Awaitable[int], writers: Sequence[Writer]) -> int:
         """Await the run, let the writers write everything, and return the exit code."""
@@ -67,21 +96,15 @@ class Running:
 
     async def _drain(self, writers: Sequence[Writer]) -> None:
         """Wait for slow readers: for ever, but after SIGTERM for some seconds."""
-        closing = asyncio.create_task(_close(writers))
-        terminated = asyncio.create_task(self._terminated())
         try:
-            await asyncio.wait({closing, terminated}, return_when=asyncio.FIRST_COMPLETED)
-            if closing.done():
-                closing.result()
+            async with asyncio.timeout_at(self._terminate_by) as self._patience:
+                await _close(writers)
+        except TimeoutError:
+            logger.info("a blocked reader has not taken everything")
         except WsfeedsError as error:
             self.error = self.error or error
         finally:
-            terminated.cancel()
-            closing.cancel()
-
-    async def _terminated(self) -> None:
-        await self._sigterm.wait()
-        await asyncio.sleep(max(0.0, self._terminate_by - self._loop.time()))
+            self._patience = None
 
     def _ended(self, code: int) -> int:
         if self._signal == signal.SIGINT:

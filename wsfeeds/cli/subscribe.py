@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from wsfeeds import app, quantities
 from wsfeeds.cli.console import Console
 from wsfeeds.cli.control import Control
+from wsfeeds.cli.drawing import Screen, TextWriter, paint
 from wsfeeds.cli.facts import FactLog
 from wsfeeds.cli.running import Running
 from wsfeeds.config import nearest
@@ -19,10 +20,9 @@ from wsfeeds.events import TYPES
 from wsfeeds.outputs.jsonl import JsonlOutput
 from wsfeeds.outputs.raw import RawFrames
 from wsfeeds.outputs.writers import Writer, append_to, writer_for
-from wsfeeds.pipeline import Stream
+from wsfeeds.pipeline import Countdown, Stream
 from wsfeeds.session.feed import FeedRun
 
-_FRAME_EVERY = 0.125
 FORMATS = ("auto", "pretty", "jsonl", "raw")
 
 
@@ -44,12 +44,6 @@ class Options:
     flags: dict[str, Any] = field(default_factory=dict)
     view: str | None = None
     live: bool = True
-
-
-class _Screen(Protocol):
-    def start(self) -> None: ...
-    def refresh(self) -> None: ...
-    def close(self) -> None: ...
 
 
 def check_types(text: str | None) -> list[str] | None:
@@ -103,7 +97,7 @@ class _Subscribe:
         self._console = console
         self._run: FeedRun | None = None
         self._writers: list[Writer] = []
-        self._screen: _Screen | None = None
+        self._screen: Screen | None = None
         self._stopped: str | None = None
 
     async def run(self) -> int:
@@ -122,8 +116,7 @@ class _Subscribe:
             (),
             types=check_types(options.types),
             heartbeats=options.heartbeats,
-            count=None if options.format == "raw" else options.count,
-            on_count=lambda: self._stop("count"),
+            countdown=self._countdown(),
             redactor=self._console.redactor,
         )
         async with app.simulated(asked) as wanted:
@@ -138,12 +131,8 @@ class _Subscribe:
             return await self._finish(run, stream, running)
 
     async def _finish(self, run: FeedRun, stream: Stream, running: Running) -> int:
-        painter = asyncio.create_task(self._paint()) if self._screen else None
-        try:
+        async with running.beside(paint(self._screen, self._writers[0])):
             code = await running.finish(self._complete(run), self._writers)
-        finally:
-            if painter is not None:
-                painter.cancel()
         if running.error is None:
             self._summarise(stream)
         if code and run.error is not None:
@@ -188,8 +177,15 @@ class _Subscribe:
             stream.outputs.append(JsonlOutput(files))
         return None
 
+    def _countdown(self) -> Countdown | None:
+        """Return what `-n` counts, unless it counts frames."""
+        count = self._options.count
+        if count is None or self._options.format == "raw":
+            return None
+        return Countdown(count, lambda: self._stop("count"))
+
     def _raw_count(self, stream: Stream) -> None:
-        stream.fill()
+        stream.close()
         self._stop("count")
 
     def _pretty(self, out: Writer) -> Any:
@@ -201,17 +197,11 @@ class _Subscribe:
             live=live,
             view=options.view,
             colour=self._console.colour,
-            stream=_TextWriter(out),
+            stream=TextWriter(out),
         )
         self._screen = screen
         screen.start()
         return screen
-
-    async def _paint(self) -> None:
-        while self._screen is not None:
-            await asyncio.sleep(_FRAME_EVERY)
-            if not self._writers[0].behind:  # a terminal that was stopped must not pile frames up
-                self._screen.refresh()
 
     def _fact_log(self) -> FactLog | None:
         # On a terminal the view itself shows what the log would write across it.
@@ -230,17 +220,3 @@ class _Subscribe:
         parts += [facts] if facts else []
         parts += [f"not shown: {counted}"] if counted else []
         self._console.say("; ".join(parts))
-
-
-class _TextWriter:
-    """The terminal's text, as bytes for a writer that never blocks the loop."""
-
-    def __init__(self, writer: Writer) -> None:
-        self._writer = writer
-
-    def write(self, text: str) -> int:
-        self._writer.write(text.encode("utf-8", "replace"))
-        return len(text)
-
-    def flush(self) -> None:
-        """Everything written is on its way already."""

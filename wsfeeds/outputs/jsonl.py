@@ -9,9 +9,7 @@ from collections.abc import Sequence
 
 from wsfeeds.events import Event, encoder
 from wsfeeds.outputs.writers import Writer
-
-BATCH = 256
-"""Events gathered at most before they are written: some 64 KiB of lines."""
+from wsfeeds.pipeline import BATCH
 
 
 class JsonlOutput:
@@ -23,10 +21,15 @@ class JsonlOutput:
         self._events: list[Event] = []
 
     def emit(self, event: Event) -> None:
-        """Keep the event until the end of the read, or until there are many."""
-        events = self._events
-        events.append(event)
-        if len(events) >= BATCH:
+        """Keep the event until the end of the read."""
+        self._events.append(event)
+        if len(self._events) >= BATCH:
+            self.flush()
+
+    def emit_all(self, events: Sequence[Event]) -> None:
+        """Keep the events until the end of the read, or until there are many."""
+        self._events += events
+        if len(self._events) >= BATCH:
             self.flush()
 
     def flush(self) -> None:

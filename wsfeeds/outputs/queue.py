@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 
 from wsfeeds.events import AnyEvent, Event, materialize
 from wsfeeds.pipeline import Gate
@@ -25,6 +26,10 @@ class QueueOutput:
     def emit(self, event: Event) -> None:
         """Keep one event."""
         self._events.append(event)
+
+    def emit_all(self, events: Sequence[Event]) -> None:
+        """Keep the events."""
+        self._events += events
 
     def flush(self) -> None:
         """Wake the consumer, and stop the reading if it is behind."""

@@ -18,7 +18,7 @@ import contextlib
 import os
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -169,6 +169,21 @@ class Recorder:
         if event.__class__ is Gap:
             track.gaps += 1
         if len(buffer) >= BUFFER:
+            track.write()
+
+    def emit_all(self, events: Sequence[Event]) -> None:
+        """Append the lines of data events that one read has brought."""
+        self.last = events[-1]
+        track = self._events
+        if track is None:
+            return
+        recv_ts = events[0].recv_ts
+        if recv_ts >= track.limit:
+            track.begin(recv_ts, events[0].seq)
+        track.buffer += encoder.encode_lines(events)
+        track.lines += len(events)
+        track.last_recv_ts = recv_ts
+        if len(track.buffer) >= BUFFER:
             track.write()
 
     def flush(self) -> None:

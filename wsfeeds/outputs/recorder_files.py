@@ -116,15 +116,24 @@ def parse_name(path: Path) -> SegmentFile | None:
 
 
 def segments_below(folder: Path) -> list[SegmentFile]:
-    """Return every segment in a folder and the folders in it, in the order of their paths."""
+    """Return every segment in a folder and the folders in it, in the order of their paths.
+
+    Raises:
+        OSError: One of them cannot be read.
+    """
     found: list[SegmentFile] = []
-    for parent, folders, files in os.walk(folder):
+    for parent, folders, files in os.walk(folder, onerror=_refuse):
         folders.sort()
         for name in sorted(files):
             segment = parse_name(Path(parent, name))
             if segment is not None:
                 found.append(segment)
     return found
+
+
+def _refuse(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):  # it was removed while we looked
+        raise error
 
 
 def root_of(path: Path) -> Path | None:

@@ -113,19 +113,22 @@ class Manifest:
         return [line for _, line in self.readable() if line is not None]
 
     def readable(self) -> Iterator[tuple[bytes, ManifestLine | None]]:
-        """Yield each line of the file as stored and as read, None where it is no manifest line."""
-        try:
-            content = self.path.read_bytes()
-        except FileNotFoundError:
-            return
-        *whole, torn = content.split(b"\n")
-        for text in whole:
+        """Yield each whole line as stored and as read, None where it is no manifest line."""
+        for text in self._content().split(b"\n")[:-1]:
             try:
                 yield text, decode_line(text)
             except msgspec.MsgspecError:
                 yield text, None
-        if torn:
-            yield torn, None
+
+    def torn(self) -> bytes:
+        """Return the beginning of a line that a crash left at the end; the next start cuts it."""
+        return self._content().rpartition(b"\n")[2]
+
+    def _content(self) -> bytes:
+        try:
+            return self.path.read_bytes()
+        except FileNotFoundError:
+            return b""
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[int]:

@@ -10,7 +10,7 @@ import os
 import shutil
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from wsfeeds import events
@@ -130,6 +130,11 @@ class TerminalOutput:
         except (TypeError, ValueError, AttributeError, KeyError):
             # Types that the contract rules out: such an event is counted, and not drawn.
             self._status.odd += 1
+
+    def emit_all(self, events: Sequence[Event]) -> None:
+        """Note the events."""
+        for event in events:
+            self.emit(event)
 
     def flush(self) -> None:
         """Write the lines gathered since the last read; the live view waits for `refresh`."""

@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Protocol
 
 from wsfeeds.errors import OutputFailed, ReaderGone, WsfeedsError
+from wsfeeds.outputs.departure import Departure
 from wsfeeds.pipeline import Gate
 
-_ATOMIC = 4_096
-"""What a pipe that polls as writable takes without blocking (PIPE_BUF on Linux)."""
-HIGH_WATER = 65_536
+_ATOMIC = select.PIPE_BUF
+"""What a pipe that polls as writable takes without blocking."""
 _THREAD_QUEUE = 256
 
 OnError = Callable[[WsfeedsError], None]
@@ -134,18 +134,13 @@ class PipeWriter:
         self._socket: socket.socket | None = None
         if stat.S_ISSOCK(os.fstat(fd).st_mode):
             self._socket = socket.socket(fileno=os.dup(fd))
-        # On the writing end a "readable" descriptor means that the reader has gone.
-        self._watch = self._socket is None
-        if self._watch:
-            self._loop.add_reader(fd, self._reader_gone)
+        self._departure = Departure(fd, self._reader_gone)
 
     def write(self, data: bytes | bytearray) -> None:
         """Write what there is room for and keep the rest; see `Writer.write`."""
         waiting = bool(self._pending)
         self._pending += data
         if waiting:
-            if len(self._pending) > HIGH_WATER:
-                self._gate.close(self)
             return
         self._drain()
         if self._pending:
@@ -196,9 +191,7 @@ class PipeWriter:
 
     def _stop_watching(self) -> None:
         self._loop.remove_writer(self._fd)
-        if self._watch:
-            self._loop.remove_reader(self._fd)
-            self._watch = False
+        self._departure.stop()
         self._drained.set()
 
     @property

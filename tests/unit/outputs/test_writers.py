@@ -94,7 +94,7 @@ async def test_a_pipe_takes_everything_in_order_however_slowly_it_is_read(pipe):
         writer.write(sent[start : start + 50_000])
     assert is_closed(gate)
     got = asyncio.create_task(read_all(reading))
-    await asyncio.wait_for(writer.close(), 10)
+    await asyncio.wait_for(writer.close(), 20)
     assert not is_closed(gate)
     os.close(writing)
     assert await got == sent
@@ -114,9 +114,9 @@ async def test_a_reader_that_leaves_a_full_pipe_ends_the_writing(pipe):
     writer = PipeWriter(writing, "stdout", gate=Gate(), on_error=errors)
     writer.write(BIG * 10_000)
     os.close(reading)
-    await asyncio.wait_for(errors.told.wait(), 5)
+    await asyncio.wait_for(errors.told.wait(), 20)
     assert isinstance(errors[0], ReaderGone)
-    await asyncio.wait_for(writer.close(), 5)
+    await asyncio.wait_for(writer.close(), 20)
 
 
 async def test_a_reader_that_leaves_an_idle_pipe_is_noticed(pipe):
@@ -124,7 +124,7 @@ async def test_a_reader_that_leaves_an_idle_pipe_is_noticed(pipe):
     errors = Errors()
     writer = PipeWriter(writing, "stdout", gate=Gate(), on_error=errors)
     os.close(reading)
-    await asyncio.wait_for(errors.told.wait(), 5)
+    await asyncio.wait_for(errors.told.wait(), 20)
     assert isinstance(errors[0], ReaderGone)
     await writer.close()
 
@@ -146,10 +146,48 @@ async def test_a_socket_is_written_without_blocking():
         writer.write(BIG * 20_000)
         assert is_closed(gate)
         got = asyncio.create_task(read_all(theirs.fileno()))
-        await asyncio.wait_for(writer.close(), 10)
+        await asyncio.wait_for(writer.close(), 20)
         ours.shutdown(socket.SHUT_WR)
         assert await got == BIG * 20_000
         assert ours.getblocking()
+
+
+async def test_a_reader_that_leaves_an_idle_socket_is_noticed():
+    ours, theirs = socket.socketpair()
+    with ours:
+        errors = Errors()
+        writer = PipeWriter(ours.fileno(), "stdout", gate=Gate(), on_error=errors)
+        theirs.close()
+        await asyncio.wait_for(errors.told.wait(), 20)
+        assert [type(error) for error in errors] == [ReaderGone]
+        await writer.close()
+
+
+async def test_a_local_peer_that_only_sends_no_more_still_reads():
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        errors = Errors()
+        theirs.sendall(b"for somebody else")
+        theirs.shutdown(socket.SHUT_WR)
+        writer = PipeWriter(ours.fileno(), "stdout", gate=Gate(), on_error=errors)
+        writer._departure._look()
+        writer.write(BIG)
+        await writer.close()
+        assert theirs.recv(len(BIG)) == BIG
+        assert errors == []
+
+
+async def test_a_reader_that_leaves_an_idle_connection_is_noticed():
+    errors = Errors()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        theirs = socket.create_connection(server.getsockname())
+        ours, _ = server.accept()
+    with ours:
+        writer = PipeWriter(ours.fileno(), "stdout", gate=Gate(), on_error=errors)
+        theirs.close()
+        await asyncio.wait_for(errors.told.wait(), 20)
+        assert [type(error) for error in errors] == [ReaderGone]
+        await writer.close()
 
 
 async def test_a_thread_writes_in_order_and_holds_the_gate_while_it_is_behind(pipe):
@@ -160,7 +198,7 @@ async def test_a_thread_writes_in_order_and_holds_the_gate_while_it_is_behind(pi
         writer.write(b"%d\n" % number + BIG * 10)
     assert is_closed(gate)
     got = asyncio.create_task(read_all(reading))
-    await asyncio.wait_for(writer.close(), 10)
+    await asyncio.wait_for(writer.close(), 20)
     os.close(writing)
     lines = (await got).splitlines()
     assert [int(line) for line in lines if line.isdigit()] == list(range(1_000))
@@ -173,7 +211,7 @@ async def test_a_thread_tells_of_a_reader_that_left(pipe):
     writer = ThreadWriter(writing, "terminal", gate=Gate(), on_error=errors)
     os.close(reading)
     writer.write(BIG)
-    await asyncio.wait_for(errors.told.wait(), 5)
+    await asyncio.wait_for(errors.told.wait(), 20)
     assert isinstance(errors[0], ReaderGone)
     await writer.close()
 
