@@ -101,4 +101,6 @@ def _spellings(secret: str) -> Iterator[str]:
         yield quote(secret, safe, errors="surrogateescape")
     yield quote_plus(secret, errors="surrogateescape")
     for ascii_only in (True, False):
-        yield json.dumps(secret, ensure_ascii=ascii_only)[1:-1]
+        escaped = json.dumps(secret, ensure_ascii=ascii_only)[1:-1]
+        yield escaped
+        yield escaped.replace("/", "\\/")  # as PHP writes it

@@ -16,13 +16,14 @@ from wsfeeds import config, connectors, quantities
 from wsfeeds.cli.console import Console, logger, printable
 from wsfeeds.cli.facts import FactLog
 from wsfeeds.cli.running import Running
+from wsfeeds.command.exact import loads
 from wsfeeds.command.executor import Run
 from wsfeeds.command.program import Program
 from wsfeeds.config.run import RunFeed, RunSettings
 from wsfeeds.errors import UsageError
 from wsfeeds.events import ErrorEvent, Event, SessionEvent
 from wsfeeds.outputs.jsonl import JsonlOutput
-from wsfeeds.outputs.writers import FileWriter, Writer, writer_for
+from wsfeeds.outputs.writers import Writer, append_to, writer_for
 from wsfeeds.pipeline import Stream
 
 _STDIN = "-"
@@ -81,8 +82,8 @@ def _read(spec: str) -> Any:
     except OSError as error:
         raise UsageError(f"cannot read {spec}: {error.strerror}") from error
     try:
-        return msgspec.json.decode(content.removeprefix(b"\xef\xbb\xbf"))
-    except (msgspec.DecodeError, RecursionError) as error:
+        return loads(content.removeprefix(b"\xef\xbb\xbf"))
+    except msgspec.DecodeError as error:
         raise UsageError(f"{name} is no JSON: {error}") from error
 
 
@@ -126,13 +127,26 @@ async def _execute(
         writer_for(1, "stdout", gate=stream.gate, on_error=running.fail),
     ]
     if options.output is not None:
-        writers.append(FileWriter.append(Path(options.output)))
+        writers.append(append_to(Path(options.output), gate=stream.gate, on_error=running.fail))
     stream.outputs.append(JsonlOutput(writers))
     running.stop_after(seconds)
     code = await running.finish(run.run(), writers)
+    if running.error is None:
+        _summarise(run, stream, console)
     if code and run.error is not None:
         raise run.error
     return code
+
+
+def _summarise(run: Run, stream: Stream, console: Console) -> None:
+    """Tell at the end what came, and what rightly became no result (contract, section 3)."""
+    facts = (f"{stream.facts[name]} {name}" for name in ("gap", "error", "malformed"))
+    told = ", ".join(fact for fact in facts if not fact.startswith("0 "))
+    skipped = ", ".join(f"{number} {reason}" for reason, number in stream.skipped.items())
+    parts = [f"{run.reports.results.fresh} results"]
+    parts += [told] if told else []
+    parts += [f"not shown: {skipped}"] if skipped else []
+    console.say("; ".join(parts))
 
 
 class _Facts:

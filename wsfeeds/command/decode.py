@@ -89,7 +89,7 @@ def unwrap(value: Any) -> Any:
             return [call["A"] for call in calls if isinstance(call, dict) and "A" in call]
         case {"H": _, "M": _, "A": arguments}:
             return arguments
-        case [str(), *rest] if rest:
+        case [str(), *rest]:
             return rest
     return value
 

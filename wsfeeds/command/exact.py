@@ -55,6 +55,8 @@ def loads(text: str | bytes) -> Any:
         raise msgspec.DecodeError("nested too deeply") from None
     except UnicodeEncodeError:
         raise msgspec.DecodeError("half a surrogate pair") from None
+    except UnicodeDecodeError:
+        raise msgspec.DecodeError("it is not UTF-8") from None
     if (b"-0" in text) if isinstance(text, bytes) else ("-0" in text):
         return _keep_minus_zero(text, value)
     return value

@@ -9,16 +9,11 @@ from typing import Any, cast
 
 from wsfeeds import config
 from wsfeeds.clock import Clock, monotonic
-from wsfeeds.command import spec
-from wsfeeds.command.hooks import CommandFailed, Context
 from wsfeeds.command.life import Life
-from wsfeeds.command.paths import NOTHING
+from wsfeeds.command.listener import Ended
 from wsfeeds.command.program import Program
-from wsfeeds.command.results import Results
-from wsfeeds.command.route import Route
-from wsfeeds.command.variants import Ended, Phase
+from wsfeeds.command.reports import FEED, Reports
 from wsfeeds.config.run import RunSettings
-from wsfeeds.config.secrecy import masked_url
 from wsfeeds.errors import (
     OutputFailed,
     ReaderGone,
@@ -26,13 +21,11 @@ from wsfeeds.errors import (
     Transient,
     WsfeedsError,
 )
-from wsfeeds.events import ErrorEvent, Event, Gap, GapReason, Malformed, SessionEvent
+from wsfeeds.events import ErrorEvent, Gap, GapReason, SessionEvent
 from wsfeeds.pipeline import Stream
-from wsfeeds.protocol import frame_text
 from wsfeeds.session.backoff import Backoff
 from wsfeeds.transport.base import Transport
 
-FEED = "run"
 _HEALTHY_AFTER = 10.0
 _ITEM_POLL = 0.25
 _CLOSE_WITHIN = 6.0
@@ -64,8 +57,7 @@ class Run:
             clock: For receive times.
         """
         self.error: WsfeedsError | None = None
-        secrets = program.secrets
-        for secret in secrets:
+        for secret in program.secrets:
             stream.redactor.add(secret)
         self._program = program
         self._stream = stream
@@ -76,12 +68,9 @@ class Run:
         self._early: str | None = None
         self._life: Life | None = None
         self._backoff = Backoff(program.settings.backoff_initial, program.settings.backoff_max)
-        self._connections = 0
-        self._vars: dict[str, Any] = {}
         self._outage: tuple[GapReason, int | None] | None = None
-        self._mute = False
-        self.results = Results(
-            stream, secrets=bool(secrets), count=count, on_count=lambda: self.finish("count")
+        self.reports = Reports(
+            program, stream, self._clock, count=count, on_count=lambda: self.finish("count")
         )
 
     # --- the outside
@@ -114,22 +103,25 @@ class Run:
         try:
             reason = await self._supervise()
         except (OutputFailed, ReaderGone):
-            self._mute = True
+            self.reports.mute = True
             raise
         except WsfeedsError as error:
-            reason = error.message
+            error.message = reason = self.reports.masking.told(error.message)
             self.error = error
-            self._fact(ErrorEvent(feed=FEED, code=error.code, message=error.message, fatal=True))
+            self.reports.fact(ErrorEvent(feed=FEED, code=error.code, message=reason, fatal=True))
         finally:
             watcher.cancel()
-            self._fact(SessionEvent(feed=FEED, state="stopped", reason=reason))
-            self.flush()
+            await asyncio.gather(watcher, return_exceptions=True)
+            self.reports.fact(SessionEvent(feed=FEED, state="stopped", reason=reason))
+            self.reports.flush()
+        if not watcher.cancelled():
+            watcher.result()
         return 0 if self.error is None else self.error.exit_code
 
     async def _watch_item(self) -> None:
         if self._item is None or not self._program.stop_on.item_deleted:
             return
-        while self._item.exists():  # noqa: ASYNC110  # no portable way to be told
+        while not _is_gone(self._item):  # noqa: ASYNC110  # no portable way to be told
             await asyncio.sleep(_ITEM_POLL)
         self.notify_item_deleted()
 
@@ -158,26 +150,26 @@ class Run:
         Raises:
             WsfeedsError: It was not established.
         """
-        self._connections += 1
+        self.reports.connections += 1
         settings = cast("RunSettings", config.refreshed(self._program.settings))
         for secret in config.secrets_of(settings):
             self._stream.redactor.add(secret)
-        params = self._program.expanded(self._vars)
+        params, url = self._program.connection(self.reports.vars)
         life = self._life = Life(
-            self, params, number=self._connections, clock=self._clock, gate=self._stream.gate
+            self, self.reports, params, clock=self._clock, gate=self._stream.gate
         )
+        life.shown_url = url
         life.watch(settings.idle_timeout, settings.data_timeout)
-        route = self._route(params, settings)
-        life.session = self._program.variant(params, route, life)
-        self._fact(
-            SessionEvent(
-                feed=FEED,
-                state="connecting",
-                attempt=self._backoff.failures + 1,
-                url=masked_url(params.url),
-            )
+        route = self._program.route(
+            params,
+            settings,
+            self._transport,
+            learn=lambda token: self._stream.redactor.add(token, passing=True),
         )
-        self.flush()
+        life.session = self._program.variant(params, route, life)
+        attempt = self._backoff.failures + 1
+        self.reports.fact(SessionEvent(feed=FEED, state="connecting", attempt=attempt, url=url))
+        self.reports.flush()
         try:
             await self._open(life)
             if not life.connected:  # the run is to end
@@ -187,13 +179,15 @@ class Run:
         except WsfeedsError as error:
             await self._close(life)
             if not isinstance(error, OutputFailed | ReaderGone):
-                self.socket_error(error.message, "connect", life)
-                self.flush()
+                self.reports.socket_error(error.message, "connect", life)
+                self.reports.flush()
             raise
         except BaseException:
             await self._close(life)
             raise
         self._over(life, ended)
+        if life.fault is not None:
+            raise life.fault
         return ended
 
     async def _open(self, life: Life) -> None:
@@ -209,9 +203,10 @@ class Run:
                     raise error
                 life.on_fault(error)
         finally:
-            if not opening.done():
-                opening.cancel()
-            await asyncio.gather(opening, return_exceptions=True)
+            opening.cancel()
+            (failure,) = await asyncio.gather(opening, return_exceptions=True)
+        if isinstance(failure, Exception) and not isinstance(failure, WsfeedsError):
+            raise failure  # a fault of ours, whatever else happened meanwhile
         if life.ended.done() and not life.connected:
             ended = life.ended.result()
             raise ended.error or Transient(ended.reason or _OPENED_FIRST, code=ended.code)
@@ -232,92 +227,18 @@ class Run:
             async with asyncio.timeout(_CLOSE_WITHIN):
                 await life.close()
 
-    def _route(self, params: spec.Params, settings: RunSettings) -> Route:
-        proxy = spec.proxy_url(params.proxy)
-        if proxy is None and settings.proxy is not None:
-            proxy = settings.proxy.reveal()
-        known = {name: value.reveal() for name, value in (settings.headers or {}).items()}
-        names = {name.lower() for name in params.headers}
-        merged = {n: v for n, v in known.items() if n.lower() not in names} | params.headers
-        return Route(
-            params.url,
-            headers={n: v for n, v in merged.items() if not spec.is_ours(n)},
-            settings=settings,
-            proxy=proxy,
-            ciphers=params.ciphers or settings.ciphers,
-            transport=self._transport,
-            learn=lambda token: self._stream.redactor.add(token, passing=True),
-            carries_secret=self._program.carries_secret,
-        )
-
     # --- what the connection reports
 
     def connected(self, life: Life) -> None:
         """Run `onConnect`, and report what an outage may have cost."""
-        url = masked_url(life.params.url)
-        self._fact(SessionEvent(feed=FEED, state="connected", url=url))
-        self.run_hook("onConnect", None, life, self._clock.now())
-        self._fact(SessionEvent(feed=FEED, state="subscribed", symbols=[]))
+        self.reports.fact(SessionEvent(feed=FEED, state="connected", url=life.shown_url))
+        self.reports.run_hook("onConnect", None, life, self._clock.now())
+        self.reports.fact(SessionEvent(feed=FEED, state="subscribed", symbols=[]))
         outage, self._outage = self._outage, None
         if outage is not None:
             reason, since = outage
-            self._fact(Gap(feed=FEED, reason=reason, from_ts=since, to_ts=self._clock.now()))
-        self.flush()
-
-    def run_hook(self, hook: spec.Hook, data: Any, life: Life, recv_ts: int) -> None:
-        """Run the chain of a hook to its end and publish its output."""
-        chain = self._program.chains.get(hook)
-        if chain is None or (hook != "onMessage" and not chain.steps):
-            return
-        context = Context(
-            data=data,
-            hook=hook,
-            connection=life,
-            variables=self._program.variables,
-            vars=self._vars,
-        )
-        try:
-            output = chain.run(context)
-            if output is NOTHING or (hook != "onMessage" and chain.silent):
-                return
-            self.results.publish(hook, output, recv_ts)
-        except CommandFailed as error:
-            self._complain(hook, error.message)
-        except RecursionError:
-            self._complain(hook, "the data is nested too deeply")
-
-    def tick(self, life: Life) -> None:
-        """Run `onInterval`; what would publish waits for a reader that is behind."""
-        if life.paused and not self._program.chains["onInterval"].silent:
-            return
-        self.run_hook("onInterval", self.results.current, life, self._clock.now())
-        self.flush()
-
-    def beat(self, life: Life) -> None:
-        """Publish the current result again."""
-        if not life.paused:
-            self.results.repeat(self._clock.now())
-            self.flush()
-
-    def socket_error(self, message: str, phase: Phase, life: Life) -> None:
-        """Run `onError`."""
-        shown = self._stream.redactor(message)
-        self.run_hook("onError", {"message": shown, "phase": phase}, life, self._clock.now())
-        self.flush()
-
-    def malformed(self, error: str, frame: bytes, life: Life) -> None:
-        """Keep a frame that makes no sense."""
-        text, encoding = frame_text(frame)
-        self._stream.emit_fact(
-            Malformed(feed=FEED, error=error, frame=text, encoding=encoding),
-            life.recv_ts,
-            life.number,
-        )
-
-    def flush(self) -> None:
-        """Let the outputs write."""
-        if not self._mute:
-            self._stream.flush()
+            self.reports.fact(Gap(feed=FEED, reason=reason, from_ts=since, to_ts=self._clock.now()))
+        self.reports.flush()
 
     # --- the end of a connection
 
@@ -328,13 +249,17 @@ class Run:
             reason = ended.error.message
         code = None if ended.code is None else str(ended.code)
         if ended.error is not None:
-            self._fact(ErrorEvent(feed=FEED, code=ended.error.code, message=ended.error.message))
-        self._fact(SessionEvent(feed=FEED, state="disconnected", reason=reason or None, code=code))
+            self.reports.fact(
+                ErrorEvent(feed=FEED, code=ended.error.code, message=ended.error.message)
+            )
+        self.reports.fact(
+            SessionEvent(feed=FEED, state="disconnected", reason=reason or None, code=code)
+        )
         if not ended.clean:
-            self.socket_error(_told(ended), "connection", life)
+            self.reports.socket_error(_told(ended), "connection", life)
         closed = {"code": ended.code, "reason": ended.reason, "wasClean": ended.clean}
-        self.run_hook("onClose", closed, life, self._clock.now())
-        self.flush()
+        self.reports.run_hook("onClose", closed, life, self._clock.now())
+        self.reports.flush()
         if self._outage is None:
             self._outage = ("stale" if ended.stale else "disconnect", life.last_message_ts)
         healthy = life.evidence_at
@@ -354,7 +279,7 @@ class Run:
         if limit is not None and self._backoff.failures > limit:
             tries = f"{limit} {'retry' if limit == 1 else 'retries'}"
             raise RetriesExhausted(f"gave up after {tries}: {message}", code=ended.code)
-        self._fact(
+        self.reports.fact(
             SessionEvent(
                 feed=FEED,
                 state="reconnecting",
@@ -364,17 +289,19 @@ class Run:
                 delay_ms=round(delay * 1000),
             )
         )
-        self.flush()
+        self.reports.flush()
         await asyncio.wait({self._stopping}, timeout=delay)
 
-    # --- facts
 
-    def _complain(self, hook: str, message: str) -> None:
-        self._fact(ErrorEvent(feed=FEED, message=f"{hook}: {message}"))
-
-    def _fact(self, event: Event) -> None:
-        if not self._mute:
-            self._stream.emit_fact(event, self._clock.now(), self._connections)
+def _is_gone(path: Path) -> bool:
+    """Tell whether a file is certainly not there; one that cannot be looked at may be."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _told(ended: Ended) -> str:

@@ -6,6 +6,7 @@ overlap, messages keep their order and a slow chain slows the reading.
 
 from __future__ import annotations
 
+import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ import msgspec
 
 from wsfeeds.clock import monotonic
 from wsfeeds.command import spec
+from wsfeeds.command.exact import loads
 from wsfeeds.command.paths import NOTHING, lookup
 from wsfeeds.command.variables import NoValue, Variables, has_variables
 from wsfeeds.config import nearest
@@ -68,13 +70,21 @@ class Context:
         """Return the value at a dotted path: of the context, of `vars`, else of `data`."""
         first, _, rest = path.partition(".")
         if first == "data":
-            return lookup(self.data, rest)
+            return self._within_data(rest)
         if first == "vars":
             return lookup(self.vars, rest)
         if first == "hook":
             return self.hook
         found = lookup(self.vars, path)
-        return found if found is not NOTHING else lookup(self.data, path)
+        return found if found is not NOTHING else self._within_data(path)
+
+    def _within_data(self, path: str) -> Any:
+        """Look into `data`, and into the JSON that it is where it is text."""
+        found = lookup(self.data, path)
+        if found is NOTHING and isinstance(self.data, str):
+            with contextlib.suppress(msgspec.DecodeError):
+                return lookup(loads(self.data), path)
+        return found
 
 
 class HookCommand(ABC):

@@ -11,7 +11,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 from wsfeeds.clock import Clock, monotonic
-from wsfeeds.command.spec import Hook, Params
+from wsfeeds.command.reports import Reports
+from wsfeeds.command.spec import Params
 from wsfeeds.command.variants import Ended, Phase, SendFailed, VariantSession
 from wsfeeds.errors import OutputFailed, ReaderGone, WsfeedsError
 from wsfeeds.pipeline import Gate
@@ -20,49 +21,41 @@ from wsfeeds.pipeline import Gate
 class Owner(Protocol):
     """What a connection asks of the run it belongs to."""
 
-    def run_hook(self, hook: Hook, data: Any, life: Life, recv_ts: int) -> None:
-        """Run a chain and publish its output."""
-
     def connected(self, life: Life) -> None:
         """The variant's handshake is through."""
 
-    def tick(self, life: Life) -> None:
-        """`onInterval` is due."""
-
-    def beat(self, life: Life) -> None:
-        """The heartbeat is due."""
-
-    def socket_error(self, message: str, phase: Phase, life: Life) -> None:
-        """Run `onError`."""
-
-    def malformed(self, error: str, frame: bytes, life: Life) -> None:
-        """Report a frame that makes no sense."""
-
     def finish(self, reason: str) -> None:
         """End the run politely."""
-
-    def flush(self) -> None:
-        """Let the outputs write."""
 
 
 class Life:
     """Listens to one variant session, and is the connection that commands see."""
 
     def __init__(
-        self, owner: Owner, params: Params, *, number: int, clock: Clock, gate: Gate
+        self,
+        owner: Owner,
+        reports: Reports,
+        params: Params,
+        *,
+        clock: Clock,
+        gate: Gate,
     ) -> None:
-        """Prepare for a connection that is about to be opened; `number` counts them from 1."""
+        """Prepare for a connection that is about to be opened."""
         loop = asyncio.get_running_loop()
-        self.number = number
         self.session: VariantSession | None = None
         self.ended: asyncio.Future[Ended] = loop.create_future()
+        self.shown_url = ""
+        """Where to, free of secrets."""
         self.connected = False
         self.deaf = False
         self.paused = False
         self.recv_ts = clock.now()
         self.last_message_ts: int | None = None
         self.evidence_at: float | None = None
+        self.fault: BaseException | None = None
+        """A fault of ours that came when the connection was over already."""
         self._owner = owner
+        self._reports = reports
         self.params = params
         self._clock = clock
         self._gate = gate
@@ -101,10 +94,10 @@ class Life:
         self._chain_over()
         interval = self.params.on_interval
         if interval is not None:
-            self._every("interval", interval.interval_ms / 1000, self._owner.tick)
+            self._every("interval", interval.interval_ms / 1000, self._reports.tick)
         beat = self.params.heartbeat_interval_ms
         if beat is not None:
-            self._every("heartbeat", beat / 1000, self._owner.beat)
+            self._every("heartbeat", beat / 1000, self._reports.beat)
         self._watch_silence()
 
     def on_message(self, text: str) -> None:
@@ -114,24 +107,33 @@ class Life:
         self._last_message = self._last_activity
         self.last_message_ts = self.recv_ts
         try:
-            self._owner.run_hook("onMessage", text, self, self.recv_ts)
+            self._reports.run_hook("onMessage", text, self, self.recv_ts)
             self._chain_over()
         except Exception as error:  # noqa: BLE001  # outermost: the event loop would swallow it
             self.on_fault(error)
 
     def on_read(self) -> None:
         """Write out what the read brought."""
-        self._guard(self._owner.flush)
+        self._guard(self._reports.flush)
 
     def on_error(self, message: str, phase: Phase) -> None:
         """Run `onError` for an error that does not end the connection."""
         if not self.ended.done():
-            self._guard(lambda: self._owner.socket_error(message, phase, self))
+            self._guard(lambda: self._reports.socket_error(message, phase, self))
 
     def on_malformed(self, error: str, frame: bytes) -> None:
         """Report a frame that makes no sense; it is passed over."""
         if not (self.deaf or self.ended.done()):
-            self._guard(lambda: self._owner.malformed(error, frame, self))
+            self._guard(lambda: self._reports.malformed(error, frame, self.recv_ts))
+
+    def on_unknown(self, frame: bytes) -> None:
+        """Report a frame of a kind that nobody documented."""
+        if not (self.deaf or self.ended.done()):
+            self._guard(lambda: self._reports.unknown(frame, self.recv_ts))
+
+    def on_skipped(self, reason: str) -> None:
+        """Count what rightly reaches no hook."""
+        self._reports.skipped(reason)
 
     def on_ended(self, ended: Ended) -> None:
         """Remember how the connection ended, the first time."""
@@ -142,6 +144,8 @@ class Life:
     def on_fault(self, error: BaseException) -> None:
         """End the connection for an error; one of ours, or of an output, ends the run."""
         if self.ended.done():
+            if not isinstance(error, WsfeedsError):
+                self.fault = self.fault or error
             return
         self.deaf = True
         if isinstance(error, WsfeedsError) and not isinstance(error, OutputFailed | ReaderGone):
@@ -262,7 +266,12 @@ class Life:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
             if self.session is not None:
+                self._report_unfinished(self.session)
                 await self.session.route.aclose()
+
+    def _report_unfinished(self, session: VariantSession) -> None:
+        for error, part in session.unfinished():
+            self._reports.malformed(error, part, self.recv_ts)
 
     def stop_timers(self) -> None:
         """Let nothing more fall due."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import contextlib
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -19,6 +20,7 @@ from wsfeeds.errors import Transient, WsfeedsError
 
 _SEPARATOR = "\x1e"
 _HIGH_WATER = 1_000
+_GOODBYE_WITHIN = 2.0
 _OLD_VERSION = 5
 """Engine.IO's code for "Unsupported protocol version"."""
 
@@ -50,6 +52,7 @@ class Polling:
         self._wanted = asyncio.Event()
         self._posted = asyncio.Event()
         self._posted.set()
+        self._writing = False
         self._stopping = False
         self._stopped = asyncio.Event()
 
@@ -96,10 +99,15 @@ class Polling:
         await self._stopped.wait()
 
     async def say(self, packets: Sequence[str]) -> None:
-        """Post packets at once, whatever becomes of them."""
-        await self._route.fetch(
-            "POST", self.url, content=_SEPARATOR.join(packets), headers=_TEXT, timeout=2.0
-        )
+        """Send the last packets, after all others: within two seconds, or not at all."""
+        with contextlib.suppress(TimeoutError, WsfeedsError):
+            async with asyncio.timeout(_GOODBYE_WITHIN):
+                if self._writing:
+                    for packet in packets:
+                        self.post(packet)
+                    await self._posted.wait()
+                else:
+                    await self._post(list(packets))
 
     async def _poll(self) -> None:
         while not self._stopping:
@@ -130,16 +138,19 @@ class Polling:
         self._listener.on_read()
 
     async def _write(self) -> None:
-        while True:
-            await self._wanted.wait()
-            self._wanted.clear()
-            while self._waiting:
-                try:
+        self._writing = True
+        try:
+            while True:
+                await self._wanted.wait()
+                self._wanted.clear()
+                while self._waiting:
                     await self._post(self._next())
-                except Transient as error:
-                    self._listener.on_error(error.message, "send")
-                    self._listener.on_fault(error)
-                    return
+                self._posted.set()
+        except Transient as error:
+            self._listener.on_error(error.message, "send")
+            self._listener.on_fault(error)
+        finally:
+            self._writing = False
             self._posted.set()
 
     def _next(self) -> list[str]:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, get_args
 
 import wsfeeds.command.commands  # noqa: F401  # importing them makes them known
 from wsfeeds import config
-from wsfeeds.command import spec
+from wsfeeds.command import spec, strings
 from wsfeeds.command.hooks import Chain, Compiler
+from wsfeeds.command.masking import SHORT, Masking
 from wsfeeds.command.paths import lookup
+from wsfeeds.command.route import Route
 from wsfeeds.command.variables import NoValue, Variables, names_secret
 from wsfeeds.command.variants import find_variant
 from wsfeeds.config.run import RunSettings
 from wsfeeds.config.secrecy import is_telling, masked_url
 from wsfeeds.errors import UsageError
-from wsfeeds.secrets import Secret
+from wsfeeds.secrets import Redactor, Secret
+from wsfeeds.transport.base import Transport
+
+_HOOKS = frozenset(get_args(spec.Hook))
+_TOO_DEEP = "the document is nested too deeply"
 
 
 class Program:
@@ -27,37 +33,51 @@ class Program:
         Raises:
             UsageError: Something cannot work; the message begins with its place.
         """
-        document, self.warnings = spec.read_document(raw)
         self.settings = settings
-        self.variables = Variables(raw, environment)
-        compiler = Compiler(self.variables)
+        try:
+            self.variables = Variables(raw, environment)
+        except RecursionError:
+            raise UsageError(_TOO_DEEP) from None
+        try:
+            self._check(raw)
+        except RecursionError:
+            raise UsageError(_TOO_DEEP) from None
+        except UsageError as error:  # it may quote what a variable became
+            named = self.variables.secrets.values()
+            raise UsageError(Masking(named, Redactor(named)).told(error.message)) from None
+
+    def _check(self, raw: Any) -> None:
+        document, self.warnings = spec.read_document(raw)
         params = document.params
         self.stop_on = params.stop_on
-        self.chains: dict[spec.Hook, Chain] = {
-            "onConnect": compiler.chain(params.on_connect, "params.onConnect"),
-            "onMessage": compiler.chain(params.on_message, "params.onMessage"),
-            "onError": compiler.chain(params.on_error, "params.onError"),
-            "onClose": compiler.chain(params.on_close, "params.onClose"),
-        }
-        if params.on_interval is not None:
-            self.chains["onInterval"] = compiler.chain(
-                params.on_interval.commands, "params.onInterval.commands"
-            )
-        hooks = {*spec.HOOK_LISTS, "onInterval"}
+        compiler = Compiler(self.variables)
+        self.chains = _chains(compiler, params)
         given = raw["params"]
-        self._outer = {key: value for key, value in given.items() if key not in hooks}
-        self._hooks = {key: value for key, value in given.items() if key in hooks}
+        self._outer = {key: value for key, value in given.items() if key not in _HOOKS}
+        self._hooks = {key: value for key, value in given.items() if key in _HOOKS}
         expanded = self.expanded({})
         self.variant = find_variant(expanded.protocol)
         self.warnings += [*compiler.warnings, *self.variant.check(expanded)]
+        self.warnings += [
+            f"%{{{name}}} is too short to be searched for in results; everywhere else it is hidden"
+            for name, value in self.variables.secrets.items()
+            if len(value) < SHORT
+        ]
         self.carries_secret = self._carries_secret(expanded)
-        self._check(expanded)
+        strings.proxy_url(expanded.proxy)
+        if expanded.ciphers is not None:
+            _check_ciphers(expanded.ciphers)
+        config.check_transport(
+            expanded.url,
+            carries_secret=self.carries_secret,
+            allow_insecure=self.settings.allow_insecure,
+        )
 
     @property
     def secrets(self) -> list[str]:
         """Every text that nobody may see, for the redactor."""
         params = self.expanded({})
-        proxy = spec.proxy_url(params.proxy)
+        proxy = strings.proxy_url(params.proxy)
         known = RunSettings(
             url=params.url,
             proxy=Secret(proxy) if proxy else None,
@@ -72,31 +92,57 @@ class Program:
         ]
 
     def expanded(self, found: dict[str, Any]) -> spec.Params:
-        """Return the parameters with their variables expanded; the hooks keep theirs.
+        """Return the parameters with their variables expanded; see `connection`."""
+        return self.connection(found)[0]
+
+    def connection(self, found: dict[str, Any]) -> tuple[spec.Params, str]:
+        """Return the parameters for a connection, and its URL as it may be shown.
+
+        All variables are expanded; the hooks keep theirs.
 
         Raises:
             UsageError: A variable has no value outside of a hook, or a wrong one.
         """
         raw: dict[str, Any] = {}
+        shown = ""
         for key, value in self._outer.items():
             try:
-                raw[key] = self.variables.expand(value, lambda path: lookup(found, path))
+                if key == "url" and isinstance(value, str):
+                    raw[key], shown = self.variables.twice(value, lambda path: lookup(found, path))
+                else:
+                    raw[key] = self.variables.expand(value, lambda path: lookup(found, path))
             except NoValue as error:
                 raise UsageError(f"params.{key}: {error.message} (%{{NAME}} takes NAME from the "
                                  "environment)") from error  # fmt: skip
         params: spec.Params = spec.convert(raw | self._hooks, spec.Params, "params")
-        spec.check_url(params.url)
-        spec.check_header_values(params.headers)
-        return params
+        strings.check_url(params.url)
+        strings.check_header_values(params.headers)
+        return params, masked_url(shown)
 
-    def _check(self, params: spec.Params) -> None:
-        spec.proxy_url(params.proxy)
-        if params.ciphers is not None:
-            _check_ciphers(params.ciphers)
-        config.check_transport(
+    def route(
+        self,
+        params: spec.Params,
+        settings: RunSettings,
+        transport: Transport,
+        *,
+        learn: Callable[[str], None],
+    ) -> Route:
+        """Return how one connection travels; what the document says wins over the settings."""
+        proxy = strings.proxy_url(params.proxy)
+        if proxy is None and settings.proxy is not None:
+            proxy = settings.proxy.reveal()
+        known = {name: value.reveal() for name, value in (settings.headers or {}).items()}
+        names = {name.lower() for name in params.headers}
+        merged = {n: v for n, v in known.items() if n.lower() not in names} | params.headers
+        return Route(
             params.url,
+            headers={n: v for n, v in merged.items() if not spec.is_ours(n)},
+            settings=settings,
+            proxy=proxy,
+            ciphers=params.ciphers or settings.ciphers,
+            transport=transport,
+            learn=learn,
             carries_secret=self.carries_secret,
-            allow_insecure=self.settings.allow_insecure,
         )
 
     def _carries_secret(self, params: spec.Params) -> bool:
@@ -107,6 +153,20 @@ class Program:
             or self.settings.headers
             or masked_url(params.url) != params.url
         )
+
+
+def _chains(compiler: Compiler, params: spec.Params) -> dict[spec.Hook, Chain]:
+    chains: dict[spec.Hook, Chain] = {
+        "onConnect": compiler.chain(params.on_connect, "params.onConnect"),
+        "onMessage": compiler.chain(params.on_message, "params.onMessage"),
+        "onError": compiler.chain(params.on_error, "params.onError"),
+        "onClose": compiler.chain(params.on_close, "params.onClose"),
+    }
+    if params.on_interval is not None:
+        chains["onInterval"] = compiler.chain(
+            params.on_interval.commands, "params.onInterval.commands"
+        )
+    return chains
 
 
 def _check_ciphers(ciphers: str) -> None:

@@ -8,10 +8,10 @@ from typing import Any, cast
 import msgspec
 
 from wsfeeds.command.exact import dumps
+from wsfeeds.command.masking import Masking
 from wsfeeds.command.spec import Hook
 from wsfeeds.events import Event, Micros
 from wsfeeds.pipeline import Stream
-from wsfeeds.secrets import Redactor
 
 
 class Result(msgspec.Struct, tag="result", tag_field="type", kw_only=True, gc=False):
@@ -31,7 +31,7 @@ class Results:
         self,
         stream: Stream,
         *,
-        secrets: bool,
+        masking: Masking,
         count: int | None = None,
         on_count: Callable[[], None] | None = None,
     ) -> None:
@@ -39,13 +39,13 @@ class Results:
 
         Args:
             stream: Whose numbers and outputs are used.
-            secrets: Whether its redactor knows of any, so that results are searched for them.
+            masking: Takes secrets out.
             count: The number of fresh `onMessage` results after which no more come.
             on_count: Called once when that number is reached.
         """
         self.fresh = 0
         self._stream = stream
-        self._secrets = secrets
+        self._masking = masking
         self._count = count
         self._on_count = on_count
         self.current: Any = None
@@ -88,19 +88,5 @@ class Results:
 
     def _encode(self, data: Any) -> bytes:
         line = dumps(data)
-        if not self._secrets:
-            return line
-        redact = self._stream.redactor
-        text = line.decode()
-        return line if redact(text) == text else dumps(_clean(data, redact))
-
-
-def _clean(value: Any, redact: Redactor) -> Any:
-    """Return a value without the secrets in its strings; digits that look like one stay."""
-    if isinstance(value, str):
-        return redact(value)
-    if isinstance(value, list):
-        return [_clean(each, redact) for each in value]
-    if isinstance(value, dict):
-        return {redact(key): _clean(each, redact) for key, each in value.items()}
-    return value
+        shown = self._masking.value(data, line.decode())
+        return line if shown is data else dumps(shown)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _REFUSED = frozenset({401, 403})
 _SCHEMES = {"ws": "http", "wss": "https", "http": "http", "https": "https"}
+_NO_HOST = "this URL cannot be used: its host is no name"
 _SOCKET_SCHEMES = {"http": "ws", "https": "wss"}
 
 
@@ -79,7 +80,8 @@ class Route:
         self.url = url
         self.settings = settings
         self.learn = learn
-        self._headers = {name: value for name, value in headers.items() if name.lower() != "cookie"}
+        self.headers = {name: value for name, value in headers.items() if name.lower() != "cookie"}
+        """What goes with everything, but for cookies."""
         self._cookie = next((v for name, v in headers.items() if name.lower() == "cookie"), None)
         self._proxy = proxy
         self._ciphers = ciphers
@@ -130,6 +132,8 @@ class Route:
             if error.status in _REFUSED:
                 raise CredentialsRefused(error.message, code=error.code) from error
             raise
+        except UnicodeError:  # a server may name a host (a redirect) that is none
+            raise UsageError(_NO_HOST) from None
 
     # --- HTTP
 
@@ -230,7 +234,7 @@ class Route:
     def _merged(self, headers: Mapping[str, str] | None) -> dict[str, str]:
         own = dict(headers or {})
         names = {name.lower() for name in own}
-        return {n: v for n, v in self._headers.items() if n.lower() not in names} | own
+        return {n: v for n, v in self.headers.items() if n.lower() not in names} | own
 
     def _client(self, url: str) -> httpx.AsyncClient:
         import httpx  # noqa: PLC0415  # see `stream`
@@ -245,7 +249,7 @@ class Route:
             verify: Any = tls_context(self.settings.ca_file, self._ciphers) if secure else False
             client = httpx.AsyncClient(
                 verify=verify,
-                proxy=proxy,
+                proxy=self._proxied(proxy),
                 trust_env=False,
                 headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
                 limits=httpx.Limits(keepalive_expiry=15.0),
@@ -253,6 +257,18 @@ class Route:
             client._cookies = self._jar  # noqa: SLF001  # its setter copies: one jar for all
             self._clients[proxy, secure] = client
         return client
+
+    def _proxied(self, proxy: str | None) -> httpx.Proxy | None:
+        """Return the proxy for the HTTP library; one with TLS is verified as a server is."""
+        import httpx  # noqa: PLC0415  # see `stream`
+
+        from wsfeeds.transport.websocket import tls_context  # noqa: PLC0415
+
+        if proxy is None:
+            return None
+        secure = proxy.lower().startswith("https:")
+        context = tls_context(self.settings.ca_file, None) if secure else None
+        return httpx.Proxy(proxy, ssl_context=context)
 
     def _cookies_for(self, url: str) -> str:
         """Return the Cookie header of an upgrade: the document's cookies, then the server's."""

@@ -9,54 +9,21 @@ task for each message and so keeps neither order nor back-pressure.
 from __future__ import annotations
 
 import asyncio
-import base64
-import contextlib
-import importlib
+from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
-from wsfeeds.command.exact import dumps, loads
+from wsfeeds.command import socketio_packets as wire
+from wsfeeds.command.exact import dumps
 from wsfeeds.command.polling import Polling
 from wsfeeds.command.variants import Ended, SendFailed, SocketSession
 from wsfeeds.errors import CredentialsRefused, Transient, WsfeedsError
 from wsfeeds.transport.base import UpgradeRefused
 
-_OPEN, _CLOSE, _PING, _PONG, _MESSAGE, _UPGRADE = "012345"
 _PROBE_WITHIN = 10.0
-_NAMES = "CONNECT DISCONNECT EVENT ACK CONNECT_ERROR BINARY_EVENT BINARY_ACK"
-(
-    _CONNECT,
-    _DISCONNECT,
-    _EVENT,
-    _ACK,
-    _CONNECT_ERROR,
-    _BINARY_EVENT,
-    _BINARY_ACK,
-) = range(len(_NAMES.split()))
-
-
-class Handshake(msgspec.Struct, rename="camel"):
-    """The first Engine.IO packet; times are in milliseconds."""
-
-    sid: str
-    upgrades: list[str] = []
-    ping_interval: float = 25_000
-    ping_timeout: float = 20_000
-    max_payload: int = 1_000_000
-
-
-class _Json:
-    """The packet class's JSON, with exact numbers."""
-
-    @staticmethod
-    def loads(text: str) -> Any:
-        return loads(text)
-
-    @staticmethod
-    def dumps(value: Any, **_: Any) -> str:
-        return dumps(value).decode()
+_NONSENSE = (ValueError, KeyError, IndexError, TypeError, RecursionError, msgspec.MsgspecError)
+"""What the packet class and the decoder raise for what makes no sense."""
 
 
 class Client(SocketSession):
@@ -65,19 +32,17 @@ class Client(SocketSession):
     def __init__(self, *args: Any) -> None:
         """See `VariantSession`."""
         super().__init__(*args)
-        # python-socketio has no types, and takes 50 ms to import.
-        packets: Any = importlib.import_module("socketio.packet")
-        self._packet_class: Any = type("_Packet", (packets.Packet,), {"json": _Json})
-        self._origin, self._namespace = _split(self.params.url)
+        origin, self._namespace = wire.split_url(self.params.url)
         options = self.params.socketio
+        self._codec = wire.Codec(self._namespace)
         self._events = frozenset(options.events) if options and options.events else None
-        self._base = _engine_url(self._origin, options.path if options else "/socket.io/")
+        self._base = wire.engine_url(origin, options.path if options else "/socket.io/")
         self._polling: Polling | None = None
-        self._handshake: Handshake | None = None
+        self._handshake: wire.Handshake | None = None
         self._joined: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._probed: asyncio.Future[None] | None = None
         self._held: list[str] | None = None
-        self._partial: Any = None
+        self._partial: wire.Unfinished | None = None
         self._silence: asyncio.TimerHandle | None = None
         self._over = False
 
@@ -92,7 +57,7 @@ class Client(SocketSession):
             await self._open_polling()
         try:
             async with asyncio.timeout(limit):
-                await self._joined
+                await asyncio.shield(self._joined)
         except TimeoutError:
             raise Transient(f"the server did not let us in within {limit:g} s") from None
         if self._polling is not None and self._upgradable():
@@ -108,13 +73,13 @@ class Client(SocketSession):
             raise Transient("the first poll was not answered by an Engine.IO open packet")
         polling.url += f"&sid={self._handshake.sid}"
         polling.payload_limit = self._handshake.max_payload
-        polling.silence = self._patience(self._handshake) + 1.0
+        polling.silence = self._handshake.patience + 1.0
         polling.start()
 
     def opened(self) -> None:
         """Wait for the server to speak first, unless this is a probe."""
         if self._probed is not None and self.connection is not None:
-            self.connection.send(_PING + "probe")
+            self.connection.send(wire.PING + "probe")
 
     # --- from polling to a WebSocket
 
@@ -128,7 +93,7 @@ class Client(SocketSession):
         try:
             async with asyncio.timeout(_PROBE_WITHIN):
                 await self.upgrade(f"{self._base}&transport=websocket&sid={self._handshake.sid}")
-                await self._probed
+                await asyncio.shield(self._probed)
         except (TimeoutError, WsfeedsError):
             connection, self.connection = self.connection, None
             if connection is not None:
@@ -139,7 +104,7 @@ class Client(SocketSession):
         await polling.finish()
         self._polling = None
         held, self._held = self._held, None
-        for packet in (_UPGRADE, *held):
+        for packet in (wire.UPGRADE, *held):
             self._transmit(packet)
         if self.listener.paused:
             self.pause_reading()
@@ -151,80 +116,114 @@ class Client(SocketSession):
         if self._probed is not None and not self._probed.done():
             if frame == b"3probe":
                 self._probed.set_result(None)
+            else:
+                self.listener.on_malformed("this is no answer to a probe", frame)
             return
         self._packet(frame if binary else frame.decode())
 
     def _packet(self, packet: str | bytes) -> None:
         """Take one Engine.IO packet; binary ones are attachments."""
-        if self._over or packet == "":
+        if self._over:
+            self.listener.on_skipped("after the end")
             return
         try:
             if isinstance(packet, bytes):
                 self._attachment(packet)
             else:
                 self._engine(packet)
-        except (ValueError, KeyError, IndexError, TypeError, msgspec.MsgspecError) as error:
-            # What the packet class and the decoder raise for what makes no sense.
-            raw = packet if isinstance(packet, bytes) else packet.encode()
-            self.listener.on_malformed(str(error) or type(error).__name__, raw)
+        except _NONSENSE as error:
+            self._malformed(error, packet)
+
+    def _malformed(self, error: Exception, packet: str | bytes) -> None:
+        deep = isinstance(error, RecursionError)
+        told = "nested too deeply" if deep else str(error) or type(error).__name__
+        self.listener.on_malformed(told, packet if isinstance(packet, bytes) else packet.encode())
 
     def _engine(self, packet: str) -> None:
+        if not packet:
+            raise ValueError("an empty packet")
         kind, content = packet[0], packet[1:]
-        if kind == _MESSAGE:
-            self._message(content)
-        elif kind == _PING:
-            self._transmit(_PONG + content)
+        if kind == wire.MESSAGE:
+            self._message(packet)
+        elif kind == wire.PING:
+            self.listener.on_skipped("heartbeats")
+            self._transmit(wire.PONG + content)
             self._watch()
-        elif kind == _OPEN:
-            self._handshake = msgspec.json.decode(content, type=Handshake)
+        elif kind == wire.OPEN:
+            if self._handshake is not None:
+                raise ValueError("the connection is open already")
+            self._handshake = msgspec.json.decode(content, type=wire.Handshake)
             self._watch()
-            self._transmit(_MESSAGE + self._encode(_CONNECT))
-        elif kind == _CLOSE:
+            self._transmit(self._codec.write(wire.CONNECT))
+        elif kind == wire.CLOSE:
             self._end(Ended(code=1000, reason="closed by Engine.IO", clean=True, by_server=True))
-        elif kind not in {_PONG, _UPGRADE, "6"}:
+        elif kind in {wire.PONG, wire.UPGRADE, wire.NOOP}:
+            self.listener.on_skipped("pongs" if kind == wire.PONG else "empty packets")
+        else:
             raise ValueError(f"no Engine.IO packet has type {kind!r}")
 
-    def _message(self, content: str) -> None:
-        if not content[:1].isdigit():
-            raise ValueError("a Socket.IO packet begins with its type")
-        packet = self._packet_class(encoded_packet=content)
+    def _message(self, whole: str) -> None:
+        if self._partial is not None:
+            # Whose attachments follow is unknown: the reference implementation closes as well.
+            error = Transient("a packet amid the attachments of another one")
+            self._malformed(error, whole)
+            self._end(Ended(code=1006, reason=error.message, error=error))
+            return
+        packet = self._codec.read(whole[1:])
         if packet.attachment_count:
-            self._partial = packet
+            self._partial = wire.Unfinished(packet, whole)
         else:
             self._socket_packet(packet)
 
     def _attachment(self, data: bytes) -> None:
         if self._partial is None:
             raise ValueError("an attachment that no packet announced")
-        if self._partial.add_attachment({"_base64": base64.b64encode(data).decode()}):
-            packet, self._partial = self._partial, None
-            self._socket_packet(packet)
+        partial, limit = self._partial, self.route.settings.max_frame
+        try:
+            if partial.add(data):
+                self._partial = None
+                self._socket_packet(partial.packet)
+        except _NONSENSE as error:
+            self._partial = None
+            for part in partial.parts:
+                self._malformed(error, part)
+        if self._partial is not None and partial.size > limit:
+            large = Transient(f"an event was larger than max_frame ({limit} bytes)", code=1009)
+            self._end(Ended(code=1009, reason=large.message, error=large))
+
+    def unfinished(self) -> Sequence[tuple[str, bytes]]:
+        """Return a binary event whose attachments had not all come."""
+        return self._partial.told() if self._partial is not None else ()
 
     def _socket_packet(self, packet: Any) -> None:
-        if (packet.namespace or "/") != self._namespace:
-            return
         kind = packet.packet_type
-        if kind in {_EVENT, _BINARY_EVENT}:
+        if (packet.namespace or "/") != self._namespace:
+            self.listener.on_skipped("other namespaces")
+        elif kind in {wire.EVENT, wire.BINARY_EVENT}:
             self._event(packet)
-        elif kind == _CONNECT:
+        elif kind == wire.CONNECT:
             if not self._joined.done():
                 self._joined.set_result(None)
                 self.listener.on_connected()
-        elif kind == _CONNECT_ERROR:
+        elif kind == wire.CONNECT_ERROR:
             self._refused(packet.data)
-        elif kind == _DISCONNECT:
+        elif kind == wire.DISCONNECT:
             self._end(Ended(code=1000, reason="server disconnect", clean=True, by_server=True))
-        elif kind not in {_ACK, _BINARY_ACK}:
-            raise ValueError(f"no Socket.IO packet has type {kind}")
+        else:
+            self.listener.on_skipped("acks")
 
     def _event(self, packet: Any) -> None:
         data = packet.data
         if not isinstance(data, list) or not data or not isinstance(data[0], str):
             raise ValueError("an event must be a list that begins with its name")
+        if not self._joined.done():
+            raise ValueError("an event before the namespace was joined")
         if packet.id is not None:
-            self._transmit(_MESSAGE + self._encode(_ACK, [], packet.id))
+            self._transmit(self._codec.write(wire.ACK, [], packet.id))
         if self._events is None or data[0] in self._events:
             self.listener.on_message(dumps(data).decode())
+        else:
+            self.listener.on_skipped("not asked for")
 
     def _refused(self, data: Any) -> None:
         message = data.get("message") if isinstance(data, dict) else data
@@ -239,15 +238,11 @@ class Client(SocketSession):
 
     # --- silence
 
-    @staticmethod
-    def _patience(handshake: Handshake) -> float:
-        return (handshake.ping_interval + handshake.ping_timeout) / 1000
-
     def _watch(self) -> None:
         """Expect the server's next ping."""
         self._unwatch()
         if self._handshake is not None and not self.listener.paused:
-            wait = self._patience(self._handshake)
+            wait = self._handshake.patience
             self._silence = asyncio.get_running_loop().call_later(wait, self._silent_for, wait)
 
     def _unwatch(self) -> None:
@@ -264,23 +259,8 @@ class Client(SocketSession):
         """Send an event, or a raw packet where the text begins with a digit."""
         if not self._joined.done() or self._over:
             raise SendFailed("the connection is not open")
-        self._transmit(text if text[:1].isdecimal() else _MESSAGE + self._as_event(text))
-
-    def _as_event(self, text: str) -> str:
-        try:
-            value = loads(text) if text.lstrip().startswith("[") else None
-        except msgspec.DecodeError:
-            value = None
-        if not (isinstance(value, list) and value and isinstance(value[0], str)):
-            value = ["message", text]
-        return self._encode(_EVENT, value)
-
-    def _encode(self, kind: int, data: Any = None, number: int | None = None) -> str:
-        packet = self._packet_class(
-            kind, data=data, namespace=self._namespace, id=number, binary=False
-        )
-        text: str = packet.encode()
-        return text
+        raw = text[:1].isascii() and text[:1].isdigit()
+        self._transmit(text if raw else self._codec.event(text))
 
     def _transmit(self, packet: str) -> None:
         if self._held is not None:
@@ -334,24 +314,10 @@ class Client(SocketSession):
         leaving = not self._over and self._joined.done() and self._joined.exception() is None
         self._over = True
         polling, self._polling = self._polling, None
-        goodbye = [_MESSAGE + self._encode(_DISCONNECT)] if leaving else []
+        goodbye = [self._codec.write(wire.DISCONNECT)] if leaving else []
         if polling is not None and self._handshake is not None:
-            with contextlib.suppress(WsfeedsError):
-                await polling.say([*goodbye, _CLOSE])
+            await polling.say([*goodbye, wire.CLOSE])
         elif self.connection is not None:
             for packet in goodbye:
                 self.connection.send(packet)
         await super().close()
-
-
-def _split(url: str) -> tuple[str, str]:
-    """Return the server's URL with its query, and the namespace that the path names."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(path="", fragment="")), parts.path or "/"
-
-
-def _engine_url(origin: str, path: str) -> str:
-    parts = urlsplit(origin)
-    whole = f"/{path.strip('/')}/" if path.strip("/") else "/"
-    query = f"{parts.query}&EIO=4" if parts.query else "EIO=4"
-    return urlunsplit(parts._replace(path=whole, query=query))

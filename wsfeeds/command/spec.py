@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, get_args
-from urllib.parse import quote, urlsplit
 
 import msgspec
 from msgspec import Meta
 
+from wsfeeds.command.exact import Exact
 from wsfeeds.config import nearest
 from wsfeeds.errors import UsageError
 
@@ -22,8 +22,8 @@ Protocol = Literal["native", "signalr", "signalr-legacy", "socketio"]
 TransportName = Literal["webSockets", "serverSentEvents", "longPolling"]
 Milliseconds = Annotated[float, Meta(gt=0, description="milliseconds")]
 Hook = Literal["onConnect", "onMessage", "onInterval", "onError", "onClose"]
-SCHEMES = ("ws", "wss", "http", "https")
 PROXY_SCHEMES = ("http", "https", "socks5", "socks5h")
+_TIMES = frozenset({"intervalMs", "heartbeatIntervalMs", "inactiveAfterMs", "timeout"})
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _OURS = frozenset({"host", "connection", "upgrade", "content-length", "transfer-encoding"})
 
@@ -108,9 +108,6 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     type: Literal["WS_V2"] | None = None
 
 
-HOOK_LISTS = ("onConnect", "onMessage", "onError", "onClose")
-
-
 def document_schema() -> dict[str, Any]:
     """Return the JSON Schema of the document, for `wsfeeds schema websocket-v2`."""
     from wsfeeds.command.commands import command_schemas  # noqa: PLC0415  # it imports this module
@@ -148,9 +145,19 @@ def convert(raw: Any, kind: Any, place: str) -> Any:
         UsageError: It is none; the message begins with the place, which is within `place`.
     """
     try:
-        return msgspec.convert(raw, kind)
+        return msgspec.convert(_with_times(raw), kind)
     except msgspec.ValidationError as error:
-        raise UsageError(_located(str(error), place, raw)) from None
+        raise UsageError(_located(str(error), place)) from None
+
+
+def _with_times(raw: Any) -> Any:
+    """Return the document with its times as floats; all other numbers keep their digits."""
+    if isinstance(raw, dict):
+        return {
+            name: float(value) if name in _TIMES and type(value) is Exact else _with_times(value)
+            for name, value in raw.items()
+        }
+    return [_with_times(each) for each in raw] if isinstance(raw, list) else raw
 
 
 def _check_identity(raw: Mapping[str, Any]) -> None:
@@ -183,6 +190,15 @@ def is_ours(header: str) -> bool:
     return name in _OURS or name.startswith("sec-websocket-")
 
 
+def _check_proxy(proxy: str | ProxySettings | None) -> None:
+    if not isinstance(proxy, ProxySettings):
+        return
+    if proxy.url is None and proxy.host is None:
+        raise UsageError("params.proxy: needs either url, or host with protocol and port")
+    if proxy.url is not None and proxy != ProxySettings(url=proxy.url):
+        raise UsageError("params.proxy.url: says everything; nothing else may stand beside it")
+
+
 # --- places -----------------------------------------------------------------------------------
 
 _AT = re.compile(r" - at `\$?(?P<path>[^`]*)`$")
@@ -196,7 +212,7 @@ _CHOICES = {
 }
 
 
-def _located(message: str, place: str, raw: Any) -> str:
+def _located(message: str, place: str) -> str:
     """Turn msgspec's message into `place: what is wrong`."""
     match = _AT.search(message)
     path = (match["path"] if match else "").removeprefix(".")
@@ -214,8 +230,7 @@ def _located(message: str, place: str, raw: Any) -> str:
         told = what.removeprefix("Invalid enum value ")
         what = f"must be one of {', '.join(choices)}, not {told}" if choices else what
     else:
-        what = what[:1].lower() + what[1:]
-    del raw
+        what = what[:1].lower() + what[1:].replace("`Exact`", "`float`")
     whole = ".".join(filter(None, (place, path))).replace(".[", "[")
     return f"{whole or 'the document'}: {what}"
 
@@ -244,71 +259,3 @@ def _struct_within(kind: Any) -> Any:
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         return kind
     return next(filter(None, map(_struct_within, get_args(kind))), None)
-
-
-# --- what strings say -------------------------------------------------------------------------
-
-
-def check_url(url: str) -> None:
-    """Refuse a URL that names no server; the message does not show it, it may hold a password.
-
-    Raises:
-        UsageError: Its scheme is none of ws, wss, http, https, or it has no host.
-    """
-    try:
-        parts = urlsplit(url)
-        whole = bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        whole = False
-    if not whole or parts.scheme.lower() not in SCHEMES or any(map(str.isspace, url)):
-        raise UsageError("params.url: must be a URL that begins with ws://, wss://, http:// or "
-                         "https:// and has a host")  # fmt: skip
-
-
-def check_header_values(headers: Mapping[str, str]) -> None:
-    """Refuse values that no HTTP request can carry.
-
-    Raises:
-        UsageError: A value, expanded, is not one line of ASCII.
-    """
-    for name, value in headers.items():
-        if not value.isascii() or not all(char.isprintable() or char == "\t" for char in value):
-            raise UsageError(f"params.headers.{name}: must be one line of ASCII text")
-
-
-def _check_proxy(proxy: str | ProxySettings | None) -> None:
-    if isinstance(proxy, ProxySettings) and (proxy.url is None) == (proxy.host is None):
-        raise UsageError("params.proxy: needs either url, or host with protocol and port")
-
-
-def proxy_url(proxy: str | ProxySettings | None) -> str | None:
-    """Return the proxy as one URL, variables expanded.
-
-    Raises:
-        UsageError: Its scheme is none that can be used, or it has no host.
-    """
-    if proxy is None:
-        return None
-    url = proxy if isinstance(proxy, str) else _joined(proxy)
-    try:
-        parts = urlsplit(url)
-        whole = bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        whole = False
-    if not whole or parts.scheme.lower() not in PROXY_SCHEMES:
-        raise UsageError(
-            f"params.proxy: must be a URL that begins with one of {', '.join(PROXY_SCHEMES)} "
-            "and has a host"
-        )
-    return url
-
-
-def _joined(proxy: ProxySettings) -> str:
-    if proxy.url is not None:
-        return proxy.url
-    user = ""
-    if proxy.username is not None:
-        password = f":{quote(proxy.password, safe='')}" if proxy.password is not None else ""
-        user = f"{quote(proxy.username, safe='')}{password}@"
-    port = f":{proxy.port}" if proxy.port is not None else ""
-    return f"{proxy.protocol}://{user}{proxy.host}{port}"

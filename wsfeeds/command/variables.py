@@ -16,6 +16,7 @@ from wsfeeds.clock import wall_seconds
 from wsfeeds.command.exact import text_of
 from wsfeeds.command.paths import NOTHING
 from wsfeeds.errors import UsageError, WsfeedsError
+from wsfeeds.secrets import MASK
 
 _VARIABLE = re.compile(r"([%@#$])\{([^{}]+)\}")
 _SECRET = re.compile(r"%\{([^{}]+)\}")
@@ -44,6 +45,8 @@ class Variables:
             for name in _SECRET.findall(text):
                 if not environment.get(name):
                     raise UsageError(f"{place}: %{{{name}}} is not set in the environment")
+                if not _is_unicode(environment[name]):
+                    raise UsageError(f"{place}: %{{{name}}} is not set to UTF-8 text")
                 self.secrets[name] = environment[name]
         self._run = {
             "PROJECT_ID": environment.get("PROJECT_ID") or "wsfeeds",
@@ -80,6 +83,21 @@ class Variables:
             return text
         return _VARIABLE.sub(lambda match: text_of(self._value(match, lookup, previous)), text)
 
+    def twice(self, text: str, lookup: Lookup) -> tuple[str, str]:
+        """Return a string with its variables expanded, and the same with `***` for each secret.
+
+        Raises:
+            NoValue: A variable has no value here.
+        """
+        real, shown, end = "", "", 0
+        for match in _VARIABLE.finditer(text):
+            value = text_of(self._value(match, lookup, NOTHING))
+            between = text[end : match.start()]
+            real += between + value
+            shown += between + (MASK if match[1] == "%" else value)
+            end = match.end()
+        return real + text[end:], shown + text[end:]
+
     def _value(self, match: re.Match[str], lookup: Lookup, previous: Any) -> Any:
         kind, name = match.groups()
         value: Any = match[0]
@@ -96,6 +114,15 @@ class Variables:
         if value is NOTHING:
             raise NoValue(f"{match[0]} has no value here")
         return value
+
+
+def _is_unicode(text: str) -> bool:
+    """Tell whether a text of the environment was UTF-8; other bytes come as half surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def has_variables(value: Any) -> bool:

@@ -64,3 +64,13 @@ async def test_interact_quote(run, count) -> None:
     assert ran.code == 0, ran.stderr
     assert {item["market_id"] for data in ran.data for item in data} == {"219_33753655"}
     assert token not in ran.stderr + json.dumps(ran.lines)
+
+
+def test_the_schema_of_the_document_is_printed(wsfeeds_command) -> None:
+    """It names every member of the examples."""
+    done = wsfeeds_command("schema", "websocket-v2")
+    assert done.code == 0
+    schema = json.loads(done.stdout)
+    known = set(schema["$defs"]["Params"]["properties"])
+    for path in FOLDER.glob("*.json"):
+        assert set(json.loads(path.read_text())["params"]) <= known

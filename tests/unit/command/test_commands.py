@@ -55,7 +55,7 @@ class Bench:
 
 @pytest.fixture
 def bench() -> Bench:
-    return Bench(SECRET="s3cret")
+    return Bench(SECRET="s3cret", PROJECT_ID="of-the-test")
 
 
 def send(text: str) -> dict[str, Any]:
@@ -97,6 +97,7 @@ def test_send_on_a_closed_connection_fails_as_a_command(bench) -> None:
         ("${a.b[-1]}", "2"),
         ("${a.b.length}", "2"),
         ("${hook}", "onMessage"),
+        ("@{PROJECT_ID}", "of-the-test"),
         ("${vars.kept} ${kept}", "1 1"),
         ("@{UNKNOWN} #{OTHER} {x} $5 100%", "@{UNKNOWN} #{OTHER} {x} $5 100%"),
     ],
@@ -105,6 +106,15 @@ def test_variables_in_what_is_sent(bench, text, sent) -> None:
     bench.vars["kept"] = 1
     bench(loads('{"a":{"b":[1.50,2]}}'), send(text))
     assert bench.peer.sent == [sent]
+
+
+def test_variables_look_into_text_that_is_json(bench) -> None:
+    """A raw message needs no JSON Parse before, as with If-Else."""
+    text = '{"a":[1.50,{"b":"ö"}]}'
+    bench(text, send("${a[0]} ${data.a[1].b} ${data}"))
+    assert bench.peer.sent == [f"1.50 ö {text}"]
+    with pytest.raises(CommandFailed, match="no value"):
+        bench("no json", send("${a}"))
 
 
 def test_each_uuid_is_new(bench) -> None:

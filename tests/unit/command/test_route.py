@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import http
+import ssl
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import trustme
 from aiohttp import web
 
 from wsfeeds.command.route import Route, http_url, refusal, ws_url
@@ -43,18 +47,26 @@ class Far:
         return answer
 
 
-@pytest.fixture
-async def far() -> AsyncIterator[Far]:
+@contextlib.asynccontextmanager
+async def serving(tls: ssl.SSLContext | None = None) -> AsyncIterator[Far]:
     one = Far()
     app = web.Application()
     app.router.add_route("*", "/{tail:.*}", one.answer)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
     await site.start()
-    one.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    yield one
-    await runner.cleanup()
+    one.url = f"{'https' if tls else 'http'}://127.0.0.1:{runner.addresses[0][1]}"
+    try:
+        yield one
+    finally:
+        await runner.cleanup()
+
+
+@pytest.fixture
+async def far() -> AsyncIterator[Far]:
+    async with serving() as one:
+        yield one
 
 
 def route(url: str, headers: dict[str, str] | None = None, **more: Any) -> Route:
@@ -118,6 +130,28 @@ async def test_a_refused_upgrade_with_401_is_about_credentials(far) -> None:
         await route(far.url).upgrade(f"{far.url}/status?s=401", Deaf())
 
 
+async def test_ciphers_and_authority_hold_for_http_and_sockets(tmp_path: Path) -> None:
+    """The server knows one cipher of TLS 1.2; whoever does not offer it gets no connection."""
+    ca = trustme.CA()
+    ca.cert_pem.write_to_path(tmp_path / "ca.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("127.0.0.1").configure_cert(context)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers("ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384")
+    settings = RunSettings(ca_file=str(tmp_path / "ca.pem"))
+    async with serving(context) as far:
+        one = route(far.url, settings=settings, ciphers="AES256+AESGCM")
+        assert (await one.fetch("GET", far.url)).status == 200
+        await (await one.upgrade(f"{far.url}/socket", Deaf())).close()
+        await one.aclose()
+        other = route(far.url, settings=settings, ciphers="CHACHA20")
+        with pytest.raises(Transient):
+            await other.fetch("GET", far.url)
+        with pytest.raises(Transient):
+            await other.upgrade(f"{far.url}/socket", Deaf())
+        await other.aclose()
+
+
 async def test_an_answer_is_bounded(far) -> None:
     one = route(far.url, settings=RunSettings(max_frame=1000))
     with pytest.raises(Transient, match="max_frame"):
@@ -161,3 +195,14 @@ async def test_credentials_do_not_travel_in_plain_text() -> None:
 )
 def test_schemes_are_interchangeable(url, plain, socket) -> None:
     assert (http_url(url), ws_url(url)) == (plain, socket)
+
+
+async def test_a_host_that_is_no_name_is_told_as_such() -> None:
+    """A redirect may name one; the document's own was checked before."""
+    one = route("ws://h")
+    url = f"http://{'a' * 64}.example"
+    with pytest.raises(UsageError, match="host"):
+        await one.upgrade(url, Deaf())
+    with pytest.raises(Transient):
+        await one.fetch("GET", url)
+    await one.aclose()

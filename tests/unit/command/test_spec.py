@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
-from wsfeeds.command import spec
+from wsfeeds.command import spec, strings
 from wsfeeds.command.program import Program
 from wsfeeds.config.run import RunSettings
 from wsfeeds.errors import UsageError
 from wsfeeds.secrets import Secret
+from wsfeeds.session.keepalive import WEBSOCKET_PING
+from wsfeeds.transport.websocket import WebsocketsTransport
 
 URL = "wss://stream.example.com/feed"
 SEND = {"id": 3, "type": "WS_V2", "params": {"sendMessage": "x"}}
@@ -35,6 +37,11 @@ def refused(params: Any, **environment: str) -> str:
         ({"url": "ftp://host"}, "params.url"),
         ({"url": "stream.example.com"}, "params.url"),
         ({"url": "ws://"}, "params.url"),
+        ({"url": "ws://[::1"}, "params.url"),
+        ({"url": "ws://host:99999"}, "params.url"),
+        ({"url": "ws://a host"}, "params.url"),
+        ({"url": "ws://dots..example"}, "params.url"),
+        ({"url": f"ws://{'a' * 64}.example"}, "params.url"),
         ({"url": 5}, "params.url"),
         ({"protocol": "mqtt"}, "params.protocol"),
         ({"headers": {"A": 1}}, "params.headers.A"),
@@ -163,7 +170,7 @@ def test_unknown_members_are_warned_about_wherever_they_are() -> None:
     ],
 )
 def test_a_proxy_is_a_url_or_its_parts(proxy, url) -> None:
-    assert spec.proxy_url(program({"proxy": proxy}).expanded({}).proxy) == url
+    assert strings.proxy_url(program({"proxy": proxy}).expanded({}).proxy) == url
 
 
 def test_every_secret_is_known_to_the_redactor() -> None:
@@ -213,6 +220,91 @@ def test_the_schema_describes_the_page_s_examples() -> None:
 
 def test_every_document_of_configs_is_accepted() -> None:
     folder = Path(__file__).parents[3] / "configs" / "websocket-v2"
-    env = {"INTERACT_QUOTE_URL": "wss://h/x", "INTERACT_QUOTE_TOKEN": "t"}
+    env = {"INTERACT_QUOTE_URL": "wss://h/x", "INTERACT_QUOTE_TOKEN": "token"}
     for path in folder.glob("*.json"):
         assert Program(json.loads(path.read_text()), RunSettings(), env).warnings == []
+
+
+@pytest.mark.parametrize("number", [2, 4, 5, 7, 8, 10])
+def test_undocumented_commands_are_refused(number) -> None:
+    message = refused({"onMessage": [{"id": number, "type": "WS_V2"}]})
+    assert message.startswith(
+        f"params.onMessage[0]: there is no command of type WS_V2 with id {number}"
+    )
+
+
+@pytest.mark.parametrize("missing", ["condition", "trueCommands", "timeout"])
+def test_what_if_else_needs_is_named(missing) -> None:
+    params: dict[str, Any] = {
+        "condition": {"operator": "AND", "conditions": []},
+        "trueCommands": [],
+        "timeout": 5,
+    }
+    del params[missing]
+    message = refused({"onError": [{"command": "if-else", "params": params}]})
+    assert message.startswith(f"params.onError[0].params.{missing}: is required")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Host", "connection", "UPGRADE", "Content-Length", "Sec-WebSocket-Key", "sec-websocket-x"],
+)
+def test_headers_of_the_handshake_are_left_out_with_a_warning(name) -> None:
+    found = program({"headers": {name: "x", "Origin": "o", "User-Agent": "u"}})
+    assert [warning.partition(":")[0] for warning in found.warnings] == [f"params.headers.{name}"]
+    params = found.expanded({})
+    route = found.route(params, RunSettings(), WebsocketsTransport(), learn=lambda _: None)
+    assert route.headers == {"Origin": "o", "User-Agent": "u"}
+
+
+def test_options_of_other_variants_are_ignored_without_a_word() -> None:
+    found = program({"signalr": {"methods": ["x"]}, "socketio": {"events": ["y"]}})
+    assert found.warnings == []
+
+
+def test_defaults_are_those_of_the_page() -> None:
+    params = program({}).expanded({})
+    assert (params.protocol, params.proxy, params.heartbeat_interval_ms) == ("native", None, None)
+    assert params.stop_on == spec.StopOn(
+        inactive=False, item_deleted=False, server_close=False, inactive_after_ms=60_000
+    )
+    assert spec.SocketIOOptions(events=[]).path == "/socket.io/"
+    assert WEBSOCKET_PING == 20
+
+
+def test_variables_of_the_connection_are_expanded_for_each_one() -> None:
+    found = program({"url": f"{URL}/#{{UUID}}/@{{PROJECT_ID}}/%{{A}}"}, A="secret")
+    (one, shown), (other, _) = found.connection({}), found.connection({})
+    assert one.url != other.url
+    assert one.url.endswith("/wsfeeds/secret")
+    assert shown == one.url.replace("secret", "***")
+
+
+@pytest.mark.parametrize(
+    ("proxy", "place"),
+    [
+        ({"url": "http://h", "username": "u"}, "params.proxy.url"),
+        ({"port": 1}, "params.proxy"),
+        ("http://", "params.proxy"),
+    ],
+)
+def test_a_proxy_that_is_unclear_is_refused(proxy, place) -> None:
+    assert refused({"proxy": proxy}).startswith(f"{place}:")
+
+
+def test_a_proxy_may_have_an_ipv6_address() -> None:
+    proxy = {"host": "2001:db8::1", "port": 3128}
+    assert strings.proxy_url(program({"proxy": proxy}).expanded({}).proxy) == (
+        "http://[2001:db8::1]:3128"
+    )
+
+
+def test_a_document_nested_too_deeply_is_refused() -> None:
+    """By what checks it; a little less deep, it is the chain that fails when it runs."""
+    command: dict[str, Any] = {"command": "close"}
+    condition = {"operator": "AND", "conditions": [
+        {"left": {"type": "value"}, "operation": "==", "right": {"type": "value"}}]}  # fmt: skip
+    for _ in range(400):
+        params = {"timeout": 1, "condition": condition, "trueCommands": [command]}
+        command = {"command": "if-else", "params": params}
+    assert refused({"onConnect": [command]}) == "the document is nested too deeply"

@@ -1,0 +1,142 @@
+"""The executor keeps no fault to itself, wherever a variant has one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from wsfeeds.command.executor import Run
+from wsfeeds.command.program import Program
+from wsfeeds.command.variants import Ended, VariantSession
+from wsfeeds.config.run import RunSettings
+from wsfeeds.errors import Transient
+from wsfeeds.pipeline import Stream
+from wsfeeds.transport.websocket import WebsocketsTransport
+
+
+class Odd(VariantSession):
+    """A variant whose connection goes as the test says."""
+
+    course: ClassVar[Callable[[Odd], Coroutine[Any, Any, None]]]
+    left: ClassVar[tuple[tuple[str, bytes], ...]] = ()
+
+    async def open(self) -> None:
+        await type(self).course(self)
+
+    def send(self, text: str) -> None: ...
+    def pause_reading(self) -> None: ...
+    def resume_reading(self) -> None: ...
+    async def close(self) -> None: ...
+
+
+async def fail() -> None:
+    raise ZeroDivisionError
+
+
+async def at_once(_: Odd) -> None:
+    await fail()
+
+
+async def beside(session: Odd) -> None:
+    session.listener.on_connected()
+    session.listener.spawn(fail())
+
+
+async def after_the_end(session: Odd) -> None:
+    session.listener.on_connected()
+    session.listener.on_ended(Ended(code=1000, clean=True, by_server=True))
+    session.listener.spawn(fail())
+    await asyncio.sleep(0)
+
+
+async def after_another_error(session: Odd) -> None:
+    session.listener.on_fault(Transient("first"))
+    await fail()
+
+
+async def while_it_is_cancelled(session: Odd) -> None:
+    session.listener.on_connected()
+    session.listener.on_ended(Ended(code=1000, clean=True, by_server=True))
+    try:
+        await asyncio.Event().wait()
+    finally:
+        await fail()
+
+
+def program(**params: Any) -> Program:
+    params = {"url": "ws://127.0.0.1:1", "stopOn": {"serverClose": True}, **params}
+    return Program({"command": "websocket-v2", "params": params}, RunSettings(), {})
+
+
+@pytest.mark.parametrize(
+    "course", [at_once, beside, after_the_end, after_another_error, while_it_is_cancelled]
+)
+async def test_a_fault_is_never_lost(course, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not in a task, not after the end, not during the clean-up."""
+    monkeypatch.setattr(Odd, "course", course, raising=False)
+    found = program()
+    found.variant = Odd
+    run = Run(found, Stream(()), WebsocketsTransport())
+    with pytest.raises(ZeroDivisionError):
+        async with asyncio.timeout(20):
+            await run.run()
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_no_task_outlives_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The watcher of the item and what a variant spawned end with it."""
+
+    async def course(session: Odd) -> None:
+        session.listener.on_connected()
+        session.listener.spawn(asyncio.Event().wait())  # type: ignore[arg-type]  # any would do
+        session.listener.on_ended(Ended(code=1000, clean=True, by_server=True))
+
+    monkeypatch.setattr(Odd, "course", course, raising=False)
+    item = tmp_path / "item"
+    item.touch()
+    found = program(stopOn={"serverClose": True, "itemDeleted": True})
+    found.variant = Odd
+    run = Run(found, Stream(()), WebsocketsTransport(), item=item)
+    assert await run.run() == 0
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_the_host_may_say_that_the_item_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`notify_item_deleted` ends the run where the document wants it, and only there."""
+
+    async def course(session: Odd) -> None:
+        session.listener.on_connected()
+        run.notify_item_deleted()
+
+    monkeypatch.setattr(Odd, "course", course, raising=False)
+    found = program(stopOn={"itemDeleted": True})
+    found.variant = Odd
+    run = Run(found, Stream(()), WebsocketsTransport())
+    async with asyncio.timeout(20):
+        assert await run.run() == 0
+
+
+async def test_an_item_that_cannot_be_looked_at_is_not_taken_for_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name too long for the file system is an error of the system, not an absence."""
+
+    async def course(session: Odd) -> None:
+        session.listener.on_connected()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        run.finish("the test")
+
+    monkeypatch.setattr(Odd, "course", course, raising=False)
+    found = program(stopOn={"itemDeleted": True})
+    found.variant = Odd
+    stream = Stream(())
+    reasons: list[Any] = []
+    stream.on_fact = lambda event: reasons.append(getattr(event, "reason", None))
+    run = Run(found, stream, WebsocketsTransport(), item=tmp_path / ("x" * 5000))
+    assert await run.run() == 0
+    assert reasons[-1] == "the test"

@@ -1,0 +1,75 @@
+"""What the document's strings say once their variables have values: URL, headers, proxy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import quote, urlsplit
+
+from wsfeeds.command.spec import PROXY_SCHEMES, ProxySettings
+from wsfeeds.errors import UsageError
+
+SCHEMES = ("ws", "wss", "http", "https")
+
+
+def check_url(url: str) -> None:
+    """Refuse a URL that names no server; the message does not show it, it may hold a password.
+
+    Raises:
+        UsageError: Its scheme is none of ws, wss, http, https, or it has no host.
+    """
+    try:
+        parts = urlsplit(url)
+        whole = bool(parts.hostname) and parts.port != 0
+        (parts.hostname or "").encode("idna")  # labels that no name server could be asked for
+    except ValueError:
+        whole = False
+    if not whole or parts.scheme.lower() not in SCHEMES or any(map(str.isspace, url)):
+        raise UsageError("params.url: must be a URL that begins with ws://, wss://, http:// or "
+                         "https:// and has a host")  # fmt: skip
+
+
+def check_header_values(headers: Mapping[str, str]) -> None:
+    """Refuse values that no HTTP request can carry.
+
+    Raises:
+        UsageError: A value, expanded, is not one line of ASCII.
+    """
+    for name, value in headers.items():
+        if not value.isascii() or not all(char.isprintable() or char == "\t" for char in value):
+            raise UsageError(f"params.headers.{name}: must be one line of ASCII text")
+
+
+def proxy_url(proxy: str | ProxySettings | None) -> str | None:
+    """Return the proxy as one URL, variables expanded.
+
+    Raises:
+        UsageError: Its scheme is none that can be used, or it has no host.
+    """
+    if proxy is None:
+        return None
+    url = proxy if isinstance(proxy, str) else _joined(proxy)
+    try:
+        parts = urlsplit(url)
+        whole = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        whole = False
+    if not whole or parts.scheme.lower() not in PROXY_SCHEMES:
+        raise UsageError(
+            f"params.proxy: must be a URL that begins with one of {', '.join(PROXY_SCHEMES)} "
+            "and has a host"
+        )
+    return url
+
+
+def _joined(proxy: ProxySettings) -> str:
+    if proxy.url is not None:
+        return proxy.url
+    user = ""
+    if proxy.username is not None:
+        password = f":{quote(proxy.password, safe='')}" if proxy.password is not None else ""
+        user = f"{quote(proxy.username, safe='')}{password}@"
+    port = f":{proxy.port}" if proxy.port is not None else ""
+    host = proxy.host or ""
+    if ":" in host and not host.startswith("["):
+        host = f"[{host}]"
+    return f"{proxy.protocol}://{user}{host}{port}"
