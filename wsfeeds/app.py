@@ -175,6 +175,7 @@ class EventStream:
         self._run = run
         self._queue = queue
         self._task = task
+        self._told = False
 
     def __aiter__(self) -> EventStream:
         return self
@@ -189,8 +190,27 @@ class EventStream:
                 error.message = self._run.stream.redactor(error.message)
                 error.args = (error.message,)
             if error is not None:
+                self._told = True
                 raise error
         raise StopAsyncIteration
+
+    async def close(self) -> None:
+        """Stop, and wait for the end of everything that was started.
+
+        Whoever is cancelled meanwhile cuts the farewells short and still leaves nothing behind.
+        """
+        self._run.stop("closed")
+        try:
+            await asyncio.wait({self._task})
+        except asyncio.CancelledError:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+            raise
+
+    def raise_fault(self) -> None:
+        """Raise a fault in wsfeeds itself that no iteration has raised."""
+        if not self._told and not self._task.cancelled():
+            self._task.result()
 
     def subscribe(self, *symbols: str) -> None:
         """Add symbols to the running subscription.
@@ -243,8 +263,9 @@ async def stream(
         run = open_feed(wanted, joint)
         task = asyncio.create_task(run.run())
         task.add_done_callback(lambda _: queue.end())
+        events = EventStream(run, queue, task)
         try:
-            yield EventStream(run, queue, task)
+            yield events
         finally:
-            run.stop("closed")
-            await asyncio.gather(task, return_exceptions=True)
+            await events.close()
+        events.raise_fault()

@@ -2,25 +2,33 @@
 
 ::
 
-    WsfeedsError               exit 1   a fault in wsfeeds itself, unless a subclass says otherwise
-    ├── UsageError             exit 2   change the command or the settings and start again
+    WsfeedsError                exit 1  a fault in wsfeeds itself, unless a subclass says otherwise
+    ├── UsageError              exit 2  change the command or the settings and start again
     │   └── SubscriptionRefused exit 2  the venue refused every subscription: ask for something else
-    ├── CredentialsRefused     exit 3   get new credentials; trying again with these is pointless
-    │   └── LoggedOut          exit 3   another client took over: decide which one may live
-    ├── Transient              exit 4   try again after a while (the session does so by itself)
-    │   └── RetriesExhausted   exit 4   `max_retries` failures in a row: mend the network
-    ├── RecordingDamaged       exit 5   `verify` found damage: look at the file and line it names
-    └── OutputFailed           exit 6   the disk is full or broken: mend it, start again
+    ├── CredentialsRefused      exit 3  get new credentials; trying again with these is pointless
+    │   ├── LoggedOut           exit 3  another client took over: decide which one may live
+    │   └── RefusedAtUpgrade    exit 3  the socket was refused, which may be a used token's fault
+    ├── Transient               exit 4  try again after a while (the session does so by itself)
+    │   ├── UpgradeRefused      exit 4  an HTTP status in place of the socket: the same
+    │   ├── Stale               exit 4  the peer, or its data, has gone silent: the same
+    │   ├── Renewed             exit 4  a new connection is wanted: the same, and no failure
+    │   └── RetriesExhausted    exit 4  `max_retries` failures in a row: mend the network
+    ├── RecordingDamaged        exit 5  `verify` found damage: look at the file and line it names
+    ├── OutputFailed            exit 6  the disk is full or broken: mend it, start again
+    ├── ReaderGone              exit 0  whoever read the output has left: nothing is wrong
+    └── Unrepresentable         exit 1  a number out of all bounds; its frame becomes `malformed`
 
-Foreign exceptions (sockets, TLS, HTTP) are translated into these once, where they enter:
-`wsfeeds.transport.websocket` and `wsfeeds.session.tokens`. Anything else that escapes is a bug
-of ours and is never retried.
+`wsfeeds.command` has some of its own beside these, for what goes wrong within a document.
+
+Foreign exceptions are translated into these once, where they enter: those of sockets and TLS in
+`wsfeeds.transport.websocket`, those of HTTP in `wsfeeds.session.rest`, those of files where files
+are written. Anything else that escapes is a bug of ours and is never retried.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 
 class ExitCode(enum.IntEnum):
@@ -49,6 +57,15 @@ def gravest(codes: Iterable[int]) -> int:
     """Return the code that wins where several feeds or sockets ended: 1, 6, 3, 2, 4, else 0."""
     seen = set(codes)
     return next((int(code) for code in _GRAVEST_FIRST if code in seen), int(ExitCode.OK))
+
+
+def leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    """Yield the exceptions of a group of groups."""
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from leaves(error)
+        else:
+            yield error
 
 
 class WsfeedsError(Exception):

@@ -15,7 +15,6 @@ import msgspec
 from wsfeeds.events import DATA_EVENTS, TYPES, Event, Heartbeat
 from wsfeeds.secrets import Redactor
 
-
 BATCH = 256
 """Data events gathered at most before they are passed on: some 64 KiB of lines."""
 

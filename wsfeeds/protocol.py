@@ -12,7 +12,6 @@ connector through the same states again.
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Generator, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -280,6 +279,11 @@ class Connector:
     requests_per_second: ClassVar[float | None] = None
     absent_retry: ClassVar[float] = 30.0
     """Seconds until a stream that is not there is asked for again."""
+    wakes_while_unread: ClassVar[bool] = False
+    """Whether the time of `wake` goes on while back-pressure keeps the socket unread.
+
+    It does for what the venue lets expire, not for what the venue is expected to say.
+    """
     websocket_pongs_count: ClassVar[bool] = False
     """Whether a WebSocket pong proves the peer (where the venue documents no ping of its own)."""
     takeover_closes: ClassVar[tuple[int, float] | None] = None
@@ -304,7 +308,7 @@ class Connector:
         self.socket = socket
         self.settings = settings
         self.wake_at: float | None = None
-        """When `wake` wants to be called next, in monotonic seconds."""
+        """When `wake` wants to be called next, in the seconds it is given."""
         self.previous = previous
         self.overlaps = overlaps
 
@@ -423,9 +427,10 @@ class Connector:
         """Learn what was sent; the only way in which outbound frames change the state."""
 
     def wake(self, now: float) -> Sequence[Incoming | Request]:
-        """Do what is due at `now` (monotonic seconds) and set `wake_at` to when to be called next.
+        """Do what is due at `now` (seconds) and set `wake_at` to when to be called next.
 
-        Called when connected, after each control item, and when `wake_at` has come.
+        Called when connected, after each control item, and when `wake_at` has come. The time stands
+        still while the socket is kept unread, unless `wakes_while_unread`.
         """
         return ()
 
@@ -498,33 +503,3 @@ def frame_text(frame: bytes) -> tuple[str, Literal["utf8", "base64"]]:
         return frame.decode(), "utf8"
     except UnicodeDecodeError:
         return base64.b64encode(frame).decode(), "base64"
-
-
-def exact_json(raw: bytes | msgspec.Raw) -> msgspec.Raw:
-    """Return JSON in compact form with key order, digits and text unchanged and nothing escaped.
-
-    Raises:
-        msgspec.DecodeError: It is no JSON.
-        RecursionError: It is nested too deeply.
-    """
-    value = _OPAQUE.decode(raw)
-    text = bytes(raw)
-    if b"-0" in text and _MINUS_ZERO(text):
-        # The one integer whose digits an int does not keep.
-        return msgspec.Raw(_STRING_OR_SPACE.sub(_compact, text))
-    return msgspec.Raw(_ENCODER.encode(value))
-
-
-_OPAQUE = msgspec.json.Decoder(float_hook=lambda text: msgspec.Raw(text.encode()))
-_ENCODER = msgspec.json.Encoder()
-# Dates and ids are full of "-0", and only a pattern that begins with it is searched for fast. What
-# it finds inside a string by mistake comes out the same, a little later.
-_MINUS_ZERO = re.compile(rb"-0(?:[\s,}\]]|$)").search
-_STRING_OR_SPACE = re.compile(rb'"(?:[^"\\]|\\.)*"|[ \t\r\n]+')
-
-
-def _compact(match: re.Match[bytes]) -> bytes:
-    token = match[0]
-    if token[:1] != b'"':
-        return b""
-    return _ENCODER.encode(_OPAQUE.decode(token)) if b"\\" in token else token

@@ -1,244 +1,33 @@
-"""A scripted Cryptomus for the fault tests, written from docs/protocols/cryptomus.md alone.
-
-It shares no code with the project: one `websockets` server on port 0 that answers the token and
-list requests too, and does what the test's script says.
-"""
+"""Far ends that fail on purpose, and clients of them, in this process and as the command."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import http
-import itertools
 import json
 import os
 import ssl
 import sys
-import time
-from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 import pytest
 import trustme
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
+from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
 
+from tests.faults.scripted import DEADLINE, KEY, SIGN, USER, Venue
 from wsfeeds import app
 from wsfeeds.events import Event, encode
 from wsfeeds.pipeline import Stream
 from wsfeeds.session.feed import FeedRun
+from wsfeeds.session.tap import Tap
 
-DEADLINE = 10.0
-USER, KEY = "fault-user-0001", "FAULT-API-KEY-0123456789"
-SIGN = hashlib.md5(KEY.encode()).hexdigest()
-TOKEN = "/v2/user-api/exchange/account/web-socket/token"
-MARKETS = "/v2/user-api/exchange/markets"
-SCALES = "/api/v2/symbol-scales"
-KNOWN = ("BTC_USDT", "ETH_USDT", "TRX_USDT")
 QUICK = {"backoff_initial": "10ms", "backoff_max": "40ms", "connect_timeout": "5s"}
-
-
-class Peer:
-    """One accepted connection, and what the client said on it."""
-
-    def __init__(self, venue: Venue, socket: ServerConnection, number: int) -> None:
-        self.venue = venue
-        self.socket = socket
-        self.number = number
-        self.requests: list[dict[str, Any]] = []
-        self.live: dict[str, list[str]] = {}
-        self.clock = itertools.count(1_750_953_177)
-
-    async def send(self, frame: Any) -> None:
-        await self.socket.send(frame if isinstance(frame, (str, bytes)) else json.dumps(frame))
-
-    async def update(self, channel: str, **data: Any) -> None:
-        await self.send({"id": 0, "method": f"{channel}_update", "data": data, "error": None})
-
-    async def trade(self, price: str = "1", symbol: str = "BTC_USDT") -> None:
-        now = next(self.clock)
-        one = {"price": price, "quantity": "1", "timestamp": now, "direction": "buy"}
-        await self.update("trade", symbol=symbol, timestamp=now, trades=[one])
-
-    async def book(
-        self, bid: str, ask: str, *, full: bool = True, symbol: str = "BTC_USDT", scale: int = 0
-    ) -> None:
-        await self.update(
-            "depth",
-            symbol=symbol,
-            timestamp=next(self.clock),
-            full_reload=full,
-            scale_index=scale,
-            asks=[[ask, "1"]],
-            bids=[[bid, "1"]],
-        )
-
-    async def serve(self) -> None:
-        """Answer as documented until the client goes."""
-        while True:
-            await self.answer(await self.receive())
-
-    async def receive(self) -> dict[str, Any]:
-        request: dict[str, Any] = json.loads(await self.socket.recv())
-        self.requests.append(request)
-        self.venue.changed()
-        return request
-
-    async def until(self, method: str) -> dict[str, Any]:
-        """Answer as documented up to a request of this method, and return it unanswered."""
-        while (request := await self.receive())["method"] != method:
-            await self.answer(request)
-        return request
-
-    async def answer(self, request: dict[str, Any]) -> None:
-        channel, _, action = request["method"].partition("_")
-        if request["method"] == "ping":
-            self.venue.pings += 1
-            await self.send({"id": request["id"], "method": "pong", "data": None, "error": None})
-        elif action == "subscribe":
-            await self.subscribe(request, channel)
-        else:
-            gone = request["params"]
-            kept = [] if "all" in gone else [n for n in self.live.get(channel, ()) if n not in gone]
-            self.live[channel] = kept
-            await self.ack(request, named=False)
-
-    async def subscribe(self, request: dict[str, Any], channel: str) -> None:
-        names: list[str] = request["params"]
-        if any(name.partition(":")[0] not in {*self.venue.known, "all"} for name in names):
-            await self.refuse(request, "unknown market")
-            return
-        before = self.live.get(channel, [])
-        if before and self.venue.reading == "reject":
-            await self.refuse(request, "already subscribed")
-            return
-        self.live[channel] = [*before, *names] if self.venue.reading == "merge" else list(names)
-        await self.ack(request)
-
-    async def ack(self, request: dict[str, Any], *, named: bool = True) -> None:
-        frame = {"id": request["id"], "data": {"status": "success"}, "error": None}
-        await self.send(frame | ({"method": request["method"]} if named else {}))
-
-    async def refuse(self, request: dict[str, Any], message: str) -> None:
-        error = {"code": 2, "message": message}
-        await self.send({"id": request["id"], "data": None, "error": error})
-
-    def asked(self, method: str) -> list[list[str]]:
-        return [one["params"] for one in self.requests if one["method"] == method]
-
-
-Script = Callable[[Peer], Awaitable[None]]
-
-
-async def faithful(peer: Peer) -> None:
-    await peer.serve()
-
-
-class Venue:
-    """The server; a test sets what goes wrong before it starts a client."""
-
-    def __init__(self) -> None:
-        self.script: Script = faithful
-        self.reading = "replace"
-        self.known = KNOWN
-        self.scales = [0, 1]
-        self.token_answers: deque[tuple[int, dict[str, str], str]] = deque()
-        self.upgrade_answers: deque[tuple[int, dict[str, str]]] = deque()
-        self.markets_status = 200
-        self.token_requests = 0
-        self.upgrades: list[float] = []
-        self.issued: list[str] = []
-        self.unused: set[str] = set()
-        self.peers: list[Peer] = []
-        self.pings = 0
-        self.port = 0
-        self.secure = ""
-        self._changed = asyncio.Event()
-        self._scripts: list[asyncio.Future[None]] = []
-
-    @property
-    def url(self) -> str:
-        return f"ws{self.secure}://127.0.0.1:{self.port}/ws"
-
-    @property
-    def api_url(self) -> str:
-        return f"http{self.secure}://127.0.0.1:{self.port}"
-
-    def changed(self) -> None:
-        self._changed.set()
-
-    def end(self) -> None:
-        """End all scripts, those above all that wait for ever, and what they left open."""
-        for script in self._scripts:
-            script.cancel()
-        for peer in self.peers:
-            peer.socket.transport.abort()
-
-    async def until(self, condition: Callable[[], Any]) -> None:
-        """Wait until a condition on the venue holds."""
-        async with asyncio.timeout(DEADLINE):
-            while not condition():
-                self._changed.clear()
-                await self._changed.wait()
-
-    async def handle(self, socket: ServerConnection) -> None:
-        peer = Peer(self, socket, len(self.peers) + 1)
-        self.peers.append(peer)
-        self.changed()
-        self._scripts.append(asyncio.ensure_future(self.script(peer)))
-        with contextlib.suppress(ConnectionClosed, asyncio.CancelledError):
-            await self._scripts[-1]
-
-    def request(self, connection: ServerConnection, request: Request) -> Response | None:
-        target = urlsplit(request.path)
-        if target.path == TOKEN:
-            return self._token(connection, request)
-        if target.path == MARKETS:
-            rows = [{"symbol": market, "baseCurrency": market[:3]} for market in self.known]
-            return self._json(connection, self.markets_status, {"result": rows})
-        if target.path == SCALES:
-            scales = [{"scale": "0.01", "index": index} for index in self.scales]
-            return self._json(connection, 200, {"status": "success", "data": scales})
-        self.upgrades.append(time.monotonic())
-        self.changed()
-        if self.upgrade_answers:
-            status, headers = self.upgrade_answers.popleft()
-            if status != 101:
-                return self._respond(connection, status, headers, "no")
-        token = parse_qs(target.query).get("token", [""])[0]
-        if token not in self.unused:
-            return self._respond(connection, 401, {}, "bad token")
-        self.unused.discard(token)
-        return None
-
-    def _token(self, connection: ServerConnection, request: Request) -> Response:
-        self.token_requests += 1
-        self.changed()
-        if self.token_answers:
-            status, headers, body = self.token_answers.popleft()
-            if status != 200 or body:
-                return self._respond(connection, status, headers, body)
-        if (request.headers.get("userId"), request.headers.get("sign")) != (USER, SIGN):
-            return self._json(connection, 401, {"state": 1, "message": "Unauthorized"})
-        token = hashlib.sha256(f"token {len(self.issued)}".encode()).hexdigest()
-        self.issued.append(token)
-        self.unused.add(token)
-        return self._json(connection, 200, {"token": token})
-
-    def _json(self, connection: ServerConnection, status: int, value: Any) -> Response:
-        return self._respond(connection, status, {}, json.dumps(value))
-
-    def _respond(
-        self, connection: ServerConnection, status: int, headers: dict[str, str], body: str
-    ) -> Response:
-        response = connection.respond(http.HTTPStatus(status), body)
-        for name, value in headers.items():
-            response.headers[name] = value
-        return response
 
 
 @pytest.fixture
@@ -310,6 +99,23 @@ async def tls_venue(authority: trustme.CA) -> AsyncIterator[Venue]:
         one.end()
 
 
+Talking = Callable[[ServerConnection], Awaitable[None]]
+
+
+@pytest.fixture
+def in_one_read() -> Callable[..., None]:
+    """Write frames, and maybe a close behind them, so that one read of the client brings all."""
+
+    def write(socket: ServerConnection, *frames: Any, close: int | None = None) -> None:
+        texts = [one if isinstance(one, str) else json.dumps(one) for one in frames]
+        parts = [Frame(Opcode.TEXT, text.encode()) for text in texts]
+        if close is not None:
+            parts.append(Frame(Opcode.CLOSE, close.to_bytes(2, "big")))
+        socket.transport.write(b"".join(part.serialize(mask=False) for part in parts))
+
+    return write
+
+
 class Collected:
     """The output of a client in this process: every event as a line would say it."""
 
@@ -320,6 +126,10 @@ class Collected:
     def emit(self, event: Event) -> None:
         self.events.append(json.loads(encode(event)))
 
+    def emit_all(self, events: Sequence[Event]) -> None:
+        for event in events:
+            self.emit(event)
+
     def flush(self) -> None:
         self.arrived.set()
 
@@ -327,17 +137,10 @@ class Collected:
 class Client:
     """A subscription that runs in this process."""
 
-    def __init__(self, venue: Venue, *symbols: str, channels: str, **settings: Any) -> None:
+    def __init__(self, make: Callable[[Stream], FeedRun]) -> None:
         self.output = Collected()
         self.stream = Stream([self.output])
-        place = {"url": venue.url, "api_url": venue.api_url, "user_id": USER, "api_key": KEY}
-        wanted = app.Subscription(
-            feed="cryptomus",
-            symbols=symbols or ("BTC_USDT",),
-            channels=channels.split(","),
-            settings={**place, **QUICK, **settings},
-        )
-        self.run: FeedRun = app.open_feed(wanted, self.stream)
+        self.run = make(self.stream)
         self.task = asyncio.create_task(self.run.run())
         self.task.add_done_callback(lambda _: self.output.arrived.set())
 
@@ -382,14 +185,17 @@ class Client:
         return await self.end()
 
 
-@contextlib.asynccontextmanager
-async def clients_of(venue: Venue) -> AsyncIterator[Callable[..., Client]]:
+Make = Callable[[Stream], FeedRun]
+
+
+@pytest.fixture
+async def start() -> AsyncIterator[Callable[[Make], Client]]:
+    """Start clients that run what is made for their stream."""
     clients: list[Client] = []
 
-    def start(*symbols: str, channels: str = "trade", **settings: Any) -> Client:
-        client = Client(venue, *symbols, channels=channels, **settings)
-        clients.append(client)
-        return client
+    def start(make: Make) -> Client:
+        clients.append(Client(make))
+        return clients[-1]
 
     yield start
     for client in clients:
@@ -400,16 +206,73 @@ async def clients_of(venue: Venue) -> AsyncIterator[Callable[..., Client]]:
 
 
 @pytest.fixture
-async def connect(venue: Venue) -> AsyncIterator[Callable[..., Client]]:
-    """Start clients of the venue; settings are keywords, their waits short by default."""
-    async with clients_of(venue) as start:
-        yield start
+def connect_to(start: Callable[[Make], Client]) -> Callable[..., Client]:
+    """Start clients of any feed, at the `url` among the keywords."""
+
+    def connect(
+        feed: str, *symbols: str, channels: str = "", tap: Tap | None = None, **settings: Any
+    ) -> Client:
+        wanted = app.Subscription(
+            feed=feed,
+            symbols=symbols,
+            channels=channels.split(",") if channels else (),
+            settings={**QUICK, **settings},
+        )
+        return start(lambda stream: app.open_feed(wanted, stream, tap=tap))
+
+    return connect
+
+
+def client_of(venue: Venue, connect_to: Callable[..., Client]) -> Callable[..., Client]:
+    def start(*symbols: str, channels: str = "trade", **settings: Any) -> Client:
+        place = {"url": venue.url, "api_url": venue.api_url, "user_id": USER, "api_key": KEY}
+        asked = symbols or ("BTC_USDT",)
+        return connect_to("cryptomus", *asked, channels=channels, **{**place, **settings})
+
+    return start
 
 
 @pytest.fixture
-async def connect_tls(tls_venue: Venue) -> AsyncIterator[Callable[..., Client]]:
+def connect(venue: Venue, connect_to: Callable[..., Client]) -> Callable[..., Client]:
+    """Start clients of the venue; settings are keywords, their waits short by default."""
+    return client_of(venue, connect_to)
+
+
+@pytest.fixture
+def connect_tls(tls_venue: Venue, connect_to: Callable[..., Client]) -> Callable[..., Client]:
     """Start clients of the venue behind TLS."""
-    async with clients_of(tls_venue) as start:
+    return client_of(tls_venue, connect_to)
+
+
+@pytest.fixture
+async def sockets() -> AsyncIterator[Callable[..., Awaitable[str]]]:
+    """Serve WebSockets of any venue by a script, at the URL that is returned.
+
+    `refuse` gives the status of an upgrade that is refused, by its path.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def start(script: Talking, refuse: Callable[[str], int | None] | None = None) -> str:
+            def answer(connection: ServerConnection, request: Request) -> Response | None:
+                status = refuse(urlsplit(request.path).path) if refuse else None
+                return None if status is None else connection.respond(http.HTTPStatus(status), "")
+
+            async def handle(socket: ServerConnection) -> None:
+                with contextlib.suppress(ConnectionClosed):
+                    await script(socket)
+                    await socket.wait_closed()
+
+            server = await stack.enter_async_context(
+                serve(
+                    handle,
+                    *("127.0.0.1", 0),
+                    process_request=answer,
+                    ping_interval=None,
+                    close_timeout=1,
+                )
+            )
+            return f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
         yield start
 
 
@@ -485,7 +348,7 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Scale the contract's waits of 10 s down, and nothing else."""
     monkeypatch.setattr("wsfeeds.session.subscriptions.ACK_DEADLINE", 0.3)
     monkeypatch.setattr("wsfeeds.session.dialogue._RESYNC_EVERY", 0.3)
-    monkeypatch.setattr("wsfeeds.connectors.cryptomus._SNAPSHOT_DEADLINE", 0.3)
+    monkeypatch.setattr("wsfeeds.connectors._cryptomus_books._DEADLINE", 0.3)
 
 
 @pytest.fixture

@@ -205,7 +205,7 @@ async def test_data_alone_does_not_shorten_the_waits(venue, connect):
 
 
 async def test_health_brings_the_waits_back_to_their_start(venue, connect, monkeypatch):
-    monkeypatch.setattr("wsfeeds.session.supervisor._HEALTHY_AFTER", 0.0)
+    monkeypatch.setattr("wsfeeds.session.retries._HEALTHY_AFTER", 0.0)
 
     async def close_after_a_trade(peer):
         await peer.ack(await peer.until("trade_subscribe"))

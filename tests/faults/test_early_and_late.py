@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
@@ -38,6 +39,10 @@ async def test_a_resume_during_a_slow_upgrade_is_not_lost():
         def emit(self, event: Event) -> None:
             if event.type == "trade":
                 arrived.set()
+
+        def emit_all(self, events: Sequence[Event]) -> None:
+            for event in events:
+                self.emit(event)
 
         def flush(self) -> None:
             """Nothing is kept."""

@@ -8,56 +8,32 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
 from wsfeeds.clock import monotonic
 from wsfeeds.errors import SubscriptionRefused, Transient, WsfeedsError
-from wsfeeds.events import ErrorEvent, Event, Gap, GapReason, SessionEvent
-from wsfeeds.protocol import Ack, Chain, Connector, Exchange, Request, Wanted
+from wsfeeds.events import ErrorEvent, GapReason, SessionEvent
+from wsfeeds.protocol import Ack, Chain, Exchange, Request, Wanted
+from wsfeeds.session.line import Line
 from wsfeeds.session.pacing import Pace
+from wsfeeds.session.reading import Reading
 from wsfeeds.session.rest import converse
 from wsfeeds.session.subscriptions import Conversation, Round
 
 _RESYNC_EVERY = 10.0
 
 
-class Line(Protocol):
-    """The link, as its dialogue sees it."""
-
-    connector: Connector
-    last_frame_ts: int | None
-
-    @property
-    def now_ts(self) -> int:
-        """The receive time of this read, or of this moment between reads."""
-        ...
-
-    def fact(self, event: Event) -> None:
-        """Emit a session fact."""
-
-    def say(self, request: Request) -> None:
-        """Send a request's frame, if it has one."""
-
-    def guard(self, call: Callable[[], None]) -> None:
-        """Call outside of a read, so that an error ends the link."""
-
-    def end(self, error: BaseException | None = None) -> None:
-        """End the link."""
-
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run something beside the link."""
-
-    def subscribed_now(self) -> None:
-        """The opening round is settled and something was accepted."""
-
-
 class Dialogue:
     """The rounds of one connection."""
 
-    def __init__(self, line: Line, *, first: bool) -> None:
-        """Talk over `line`; `first` if nothing has ever been subscribed on this socket."""
+    def __init__(self, line: Line, reading: Reading, *, first: bool) -> None:
+        """Talk over `line`; `first` if nothing has ever been subscribed on this socket.
+
+        Answers are waited for in the time of `reading`.
+        """
         self._line = line
+        self._reading = reading
         self._connector = line.connector
         self._first = first
         self._conversation = Conversation(self._submit)
@@ -69,11 +45,16 @@ class Dialogue:
         self._added: dict[str, None] = {}
         self._removed: dict[str, None] = {}
 
+    @property
+    def under_way(self) -> bool:
+        """Whether something that was asked for is not settled yet."""
+        return self._conversation.current is not None
+
     # --- time
 
     def next_deadline(self) -> float | None:
         """Return when something is due."""
-        times = [self._conversation.next_deadline()]
+        times = [self._reading.due(self._conversation.next_deadline())]
         times.append(self._pace.next(0.0) if self._outbox else None)
         times.append(self._resync_allowed_at if self._resync_wanted else None)
         return min((time for time in times if time is not None), default=None)
@@ -86,7 +67,7 @@ class Dialogue:
                 self._line.say(request)
             else:
                 self._transmit(request, now)
-        self._conversation.expire(now)
+        self._conversation.expire(self._reading.at(now))
         if self._resync_wanted and now >= self._resync_allowed_at:
             self._resync(now)
 
@@ -123,7 +104,7 @@ class Dialogue:
         if one is not None and request.action == "unsubscribe":
             one.started.setdefault(request.channel, self._since())
         self._line.say(request)
-        self._conversation.sent(request, now)
+        self._conversation.sent(request, self._reading.at(now))
 
     def answer(self, ack: Ack) -> bool:
         """Take an answer and tell whether it belongs to a request."""
@@ -220,7 +201,7 @@ class Dialogue:
             self._fact("subscribed", _accepted(one, one.added))
         for channel in one.started:
             if _resubscribes(one.chains, channel):
-                self.gap("resubscribe", one.started[channel], channel=channel)
+                self._line.gap("resubscribe", one.started[channel], channel=channel)
 
     def pause(self, chains: list[Chain], done: Callable[[], None]) -> None:
         """Say what stops the flow."""
@@ -236,7 +217,7 @@ class Dialogue:
             if self._added:
                 self._fact("subscribed", _accepted(one, tuple(self._added)))
             self._added, self._removed = {}, {}
-            self.gap("paused", since)
+            self._line.gap("paused", since)
 
         chains = self._connector.resume()
         self._conversation.begin(Round("resume", chains, resumed, begun=begun))
@@ -248,7 +229,7 @@ class Dialogue:
         wanted = self._resync_wanted.setdefault(channel, set())
         if symbol not in wanted:
             wanted.add(symbol)
-            self.gap(reason, self._since(), channel=channel, symbol=symbol)
+            self._line.gap(reason, self._since(), channel=channel, symbol=symbol)
 
     def _resync(self, now: float) -> None:
         self._resync_allowed_at = now + _RESYNC_EVERY
@@ -265,24 +246,9 @@ class Dialogue:
         self._report(one)
         others = any(len(request.names) > len(symbols) for chain in one.chains for request in chain)
         if others and one.channel in one.started:
-            self.gap("resubscribe", one.started[one.channel], channel=one.channel)
+            self._line.gap("resubscribe", one.started[one.channel], channel=one.channel)
 
     # --- facts
-
-    def gap(
-        self,
-        reason: GapReason,
-        from_ts: int | None,
-        *,
-        channel: str | None = None,
-        symbol: str | None = None,
-    ) -> None:
-        """Report a hole that ends now."""
-        event = Gap(feed=self._connector.name, reason=reason, symbol=symbol, from_ts=from_ts)
-        event.to_ts = self._line.now_ts
-        if channel is not None:
-            event.channel = channel
-        self._line.fact(event)
 
     def _since(self) -> int:
         return self._line.last_frame_ts or self._line.now_ts

@@ -7,12 +7,13 @@ from collections.abc import Iterable
 
 from wsfeeds import config
 from wsfeeds.clock import Clock
-from wsfeeds.errors import OutputFailed, ReaderGone, UsageError, WsfeedsError, gravest
+from wsfeeds.errors import OutputFailed, ReaderGone, UsageError, WsfeedsError, gravest, leaves
 from wsfeeds.events import ErrorEvent, SessionEvent
 from wsfeeds.pipeline import Stream
 from wsfeeds.protocol import Connector, FeedSettings, Socket, Wanted
+from wsfeeds.session.dialling import Shared
 from wsfeeds.session.pacing import ConnectBudget
-from wsfeeds.session.supervisor import Session, Shared
+from wsfeeds.session.supervisor import Session
 from wsfeeds.session.tap import Tap
 from wsfeeds.transport.base import Transport
 
@@ -48,6 +49,7 @@ class FeedRun:
         self._everything = not wanted.symbols
         self._codes: list[int] = []
         self._sessions: dict[str, tuple[Session, asyncio.Task[None]]] = {}
+        self._cancelled: set[asyncio.Task[None]] = set()
         self._group: asyncio.TaskGroup | None = None
         self._changed = asyncio.Event()
         for secret in (*config.secrets_of(settings), *connector.derived_secrets(settings)):
@@ -87,7 +89,7 @@ class FeedRun:
                     self._changed.clear()
                     await self._changed.wait()
         except BaseExceptionGroup as group:
-            raise _first(group) from None
+            raise _worst(group) from None
         return gravest(self._codes)
 
     def _start_sockets(self) -> None:
@@ -136,9 +138,13 @@ class FeedRun:
         self._stopped = True
         self.close_when_idle()
         for session, task in list(self._sessions.values()):
-            if not task.cancelling():  # a second one would cut its closing short
+            # A second one would cut its closing short. `task.cancelling()` does not tell: the HTTP
+            # client cancels the task that it runs in, for a moment, and takes that back.
+            if task not in self._cancelled:
+                self._cancelled.add(task)
                 session.stop_reason = reason
                 task.cancel()
+                session.deafen()
 
     def close_when_idle(self) -> None:
         """Let `run` return when no socket is left: no command will ask for another."""
@@ -240,6 +246,7 @@ class FeedRun:
         self.stream.flush()
 
 
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    error = group.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error
+def _worst(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return a fault of ours if there is one: it must not hide behind what else went wrong."""
+    errors = list(leaves(group))
+    return next((one for one in errors if not isinstance(one, WsfeedsError)), errors[0])

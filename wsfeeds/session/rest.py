@@ -1,7 +1,12 @@
-"""Carries a connector's REST conversations over httpx: tokens, market lists, fixtures."""
+"""Carries a connector's REST conversations over httpx: tokens, market lists, fixtures.
+
+Each request has `connect_timeout` in all, from the connect to the last byte of the answer: a server
+that sends a byte now and then holds nothing up.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import httpx
@@ -11,10 +16,11 @@ from wsfeeds.errors import Transient, UsageError
 from wsfeeds.protocol import Exchange, FeedSettings, HttpReply, HttpRequest
 from wsfeeds.transport import retry_after
 from wsfeeds.transport.faults import plain
-from wsfeeds.transport.proxies import proxy_for
+from wsfeeds.transport.proxies import proxy_failed, proxy_for, through
 from wsfeeds.transport.websocket import tls_context
 
 _MAX_BODY = 64_000_000
+_PROXY_WANTS_CREDENTIALS = 407
 
 
 async def converse(exchange: Exchange, settings: FeedSettings) -> Any:
@@ -36,23 +42,34 @@ async def converse(exchange: Exchange, settings: FeedSettings) -> Any:
 
 
 async def _fetch(request: HttpRequest, settings: FeedSettings) -> HttpReply:
-    proxy = settings.proxy.reveal() if settings.proxy else None
+    setting = settings.proxy.reveal() if settings.proxy else None
+    proxy = proxy_for(request.url, setting)
     secure = request.url.lower().startswith("https:")
     try:
-        async with httpx.AsyncClient(
-            verify=tls_context(settings.ca_file, settings.ciphers) if secure else False,
-            proxy=proxy_for(request.url, proxy),
-            trust_env=False,
-            timeout=settings.connect_timeout,
-            headers={"User-Agent": f"wsfeeds/{__version__}", "Accept": "application/json"},
-        ) as client:
-            return await _read(client, request)
+        async with (
+            asyncio.timeout(settings.connect_timeout),
+            httpx.AsyncClient(
+                verify=tls_context(settings.ca_file, settings.ciphers) if secure else False,
+                proxy=proxy,
+                trust_env=False,
+                timeout=settings.connect_timeout,
+                headers={"User-Agent": f"wsfeeds/{__version__}", "Accept": "application/json"},
+            ) as client,
+        ):
+            reply = await _read(client, request)
     except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
         raise UsageError(f"this URL cannot be used: {error}") from error
-    except httpx.TimeoutException as error:
-        raise Transient(f"{_host(request.url)}: no answer in time") from error
+    except (httpx.TimeoutException, TimeoutError) as error:
+        why = f"no answer in time (connect_timeout is {settings.connect_timeout:g} s)"
+        raise Transient(f"{_host(request.url)}{through(proxy)}: {why}") from error
+    except httpx.ProxyError as error:
+        raise Transient(proxy_failed(proxy, plain(error))) from error
     except httpx.HTTPError as error:
-        raise Transient(f"{_host(request.url)}: {plain(error)}") from error
+        raise Transient(f"{_host(request.url)}{through(proxy)}: {plain(error)}") from error
+
+    if reply.status == _PROXY_WANTS_CREDENTIALS and proxy is not None:
+        raise Transient(proxy_failed(proxy, f"HTTP {reply.status}"), status=reply.status)
+    return reply
 
 
 async def _read(client: httpx.AsyncClient, request: HttpRequest) -> HttpReply:

@@ -2,7 +2,7 @@
 
 A `Round` is one thing asked for (the opening, a change, a resync …): chains of requests that run
 side by side, each request with an absolute deadline of its own. Rounds follow one another. Pure:
-times come in as arguments.
+times come in as arguments, in seconds during which the socket was read.
 """
 
 from __future__ import annotations

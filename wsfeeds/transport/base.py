@@ -12,6 +12,11 @@ import msgspec
 
 from wsfeeds.errors import Transient
 
+LOST = 1006
+"""The close code where no close frame said why (RFC 6455, section 7.4.1)."""
+TOO_BIG = 1009
+"""The close code for a message that is larger than the receiver takes."""
+
 
 class Dial(msgspec.Struct, frozen=True, kw_only=True):
     """Everything needed to open one connection; `url` and `headers` may hold secrets."""
@@ -51,11 +56,16 @@ class Listener(Protocol):
         """A WebSocket pong has arrived."""
 
     def on_close(self, code: int, reason: str) -> None:
-        """The connection is gone; 1006 where no close frame said why."""
+        """The connection is gone; `LOST` where no close frame said why."""
 
 
 class Connection(Protocol):
     """An open connection."""
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether this side closed because of what the peer had sent: too big, no WebSocket."""
+        ...
 
     def send(self, text: str) -> None:
         """Send one text message; nothing happens on a connection that is closing."""

@@ -14,14 +14,14 @@ from typing import Any, cast
 from websockets.asyncio.client import ClientConnection
 from websockets.client import ClientProtocol
 from websockets.frames import Frame, Opcode
-from websockets.protocol import CLOSED, OPEN, Event
+from websockets.protocol import OPEN, Event
 
-from wsfeeds.transport.base import Connection, Listener
+from wsfeeds.transport.base import LOST, Connection, Listener
 from wsfeeds.transport.framing import MAX_LENGTH, size_of_other, take_texts
 
 _CLOSE_GRACE = 2.0
 """Seconds that a peer gets to finish the closing handshake."""
-_READ = 262_144
+_READ = 65_536
 """Bytes read at once at most."""
 _TEXT, _BINARY, _CONT, _PONG = Opcode.TEXT, Opcode.BINARY, Opcode.CONT, Opcode.PONG
 
@@ -178,13 +178,15 @@ class WebSocket(ClientConnection, asyncio.BufferedProtocol):
             self._opened = False
             self._listener.on_close(*self._why())
 
+    @property
+    def gave_up(self) -> bool:
+        """Whether a frame was refused: too big, or against the protocol."""
+        sent = self.protocol.close_sent
+        return self.protocol.close_rcvd is None and sent is not None and sent.code != 1000
+
     def _why(self) -> tuple[int, str]:
-        received, sent = self.protocol.close_rcvd, self.protocol.close_sent
-        if received is not None:
-            return int(received.code), received.reason
-        if sent is not None and sent.code != 1000:
-            return int(sent.code), sent.reason  # we refused a frame: too big, bad protocol
-        return 1006, ""
+        close = self.protocol.close_sent if self.gave_up else self.protocol.close_rcvd
+        return (LOST, "") if close is None else (int(close.code), close.reason)
 
     def _limit_closing(self) -> None:
         """Do not leave it to the peer how long a closed connection stays."""
@@ -215,9 +217,14 @@ class WebSocket(ClientConnection, asyncio.BufferedProtocol):
             self.send_data()
             # The peer's close frame lies behind whatever was left unread.
             self.transport.resume_reading()
-        if self.protocol.state is not CLOSED:
+        if not self.connection_lost_waiter.done():
+            # Closed or not: a transport whose peer reads nothing keeps what is still to be sent.
             self._limit_closing()
-        await asyncio.shield(self.connection_lost_waiter)
+        try:
+            await asyncio.shield(self.connection_lost_waiter)
+        except asyncio.CancelledError:
+            self.transport.abort()  # nobody waits any more: not for the peer either
+            raise
 
 
 class Handle:
@@ -227,6 +234,11 @@ class Handle:
 
     def __init__(self, connection: WebSocket) -> None:
         self._connection = connection
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether this side closed because of what the peer had sent."""
+        return self._connection.gave_up
 
     def send(self, text: str) -> None:
         """Send one text message."""

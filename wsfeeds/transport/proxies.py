@@ -33,6 +33,21 @@ def proxy_for(
     return None
 
 
+def through(proxy: str | None) -> str:
+    """Return what to say of the proxy where a connection failed that may have been its fault."""
+    return f" through the proxy {_place(proxy)}" if proxy else ""
+
+
+def proxy_failed(proxy: str | None, why: str) -> str:
+    """Say that the proxy itself refused, in words that tell what to look at."""
+    return f"the proxy {_place(proxy or '')} failed: {why}; see the setting proxy, or HTTPS_PROXY"
+
+
+def _place(proxy: str) -> str:
+    """Return host and port of a proxy, without user and password."""
+    return urlsplit(proxy).netloc.rpartition("@")[2]
+
+
 def _checked(value: str) -> str | None:
     """Read the variable as other programs do: without a scheme it is an HTTP proxy."""
     if not value:

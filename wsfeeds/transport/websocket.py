@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import ssl
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.client import ClientProtocol
@@ -13,6 +14,7 @@ from websockets.exceptions import (
     InvalidProxy,
     InvalidStatus,
     InvalidURI,
+    ProxyError,
 )
 
 from wsfeeds._version import __version__
@@ -21,6 +23,7 @@ from wsfeeds.transport import retry_after
 from wsfeeds.transport.base import Connection, Dial, Listener, UpgradeRefused
 from wsfeeds.transport.connection import Handle, WebSocket
 from wsfeeds.transport.faults import plain
+from wsfeeds.transport.proxies import proxy_failed, through
 
 USER_AGENT = f"wsfeeds/{__version__}"
 
@@ -67,8 +70,11 @@ class WebsocketsTransport:
         except (InvalidURI, InvalidProxy) as error:
             # The error's own text holds the whole URL, secrets included.
             raise UsageError(f"this URL cannot be used: {error.msg}") from None
+        except ProxyError as error:
+            raise Transient(proxy_failed(dial.proxy, plain(error.__cause__ or error))) from error
         except (OSError, InvalidHandshake, EOFError) as error:
-            raise Transient(plain(error)) from error
+            place = urlsplit(dial.url).netloc.rpartition("@")[2]
+            raise Transient(f"{place}{through(dial.proxy)}: {plain(error)}") from error
         return cast("Connection", Handle(cast("WebSocket", opened)))
 
 
@@ -91,9 +97,12 @@ def tls_context(ca_file: str | None, ciphers: str | None) -> ssl.SSLContext:
 
 
 def _tls(dial: Dial) -> dict[str, Any]:
-    if not dial.url.lower().startswith("wss:"):
-        return {}
-    return {"ssl": tls_context(dial.ca_file, dial.ciphers)}
+    found: dict[str, Any] = {}
+    if dial.url.lower().startswith("wss:"):
+        found["ssl"] = tls_context(dial.ca_file, dial.ciphers)
+    if dial.proxy is not None and dial.proxy.lower().startswith("https:"):
+        found["proxy_ssl"] = tls_context(dial.ca_file, None)
+    return found
 
 
 def _names_agent(headers: dict[str, str]) -> bool:

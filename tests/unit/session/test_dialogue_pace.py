@@ -9,6 +9,7 @@ from wsfeeds.connectors.interact_quote import Connector, InteractQuoteSettings
 from wsfeeds.protocol import Request, Socket, Wanted
 from wsfeeds.session.dialogue import Dialogue
 from wsfeeds.session.pacing import Pace
+from wsfeeds.session.reading import Reading
 
 SPACE = 1 / 19.5
 
@@ -27,7 +28,7 @@ class Line:
 
 def test_a_late_loop_does_not_make_up_for_its_delay_with_a_burst():
     line = Line()
-    dialogue = Dialogue(cast(Any, line), first=True)
+    dialogue = Dialogue(cast(Any, line), Reading(), first=True)
     for number in range(5):
         dialogue.submit_aside(Request(frame=str(number)))
     assert line.said == ["0"]
