@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from wsfeeds.cli import leaving
 from wsfeeds.cli import options as opt
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def register(app: typer.Typer) -> None:
             json=json,
             flags=opt.flags_of(set_, url, api_url, None, no_reconnect=False),
         )
-        report = asyncio.run(_Doctor(options, console).run())
+        report = leaving.run(_Doctor(options, console).run())
         if json:
             opt.print_document(report)
         raise typer.Exit(report.exit_code)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import sys
@@ -13,6 +12,7 @@ from typing import Any, cast
 import msgspec
 
 from wsfeeds import config, connectors, quantities
+from wsfeeds.cli import leaving
 from wsfeeds.cli.console import Console, logger, printable
 from wsfeeds.cli.facts import FactLog
 from wsfeeds.cli.running import Running
@@ -60,7 +60,7 @@ def execute(options: Options, console: Console) -> int:
     item = _item(options, program)
     for warning in program.warnings:
         logger.warning("%s", warning)
-    return asyncio.run(_execute(options, console, program, item, seconds))
+    return leaving.run(_execute(options, console, program, item, seconds))
 
 
 def _settings(options: Options, console: Console) -> RunSettings:

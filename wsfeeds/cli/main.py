@@ -18,6 +18,7 @@ from wsfeeds.cli import run as _run
 from wsfeeds.cli import stats as _stats
 from wsfeeds.cli import verify as _verify
 from wsfeeds.cli.console import OUTPUT_ERRORS, discard_stdout, ensure_streams
+from wsfeeds.cli.leaving import leave
 
 app = typer.Typer(
     name="wsfeeds",
@@ -243,7 +244,7 @@ _doctor.register(app)
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with the contract's code."""
     ensure_streams()
-    sys.exit(_exit_code(arguments))
+    leave(_exit_code(arguments))
 
 
 def _exit_code(arguments: list[str] | None) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import msgspec
 
 from wsfeeds import app
+from wsfeeds.cli import leaving
 from wsfeeds.cli.console import Console
 from wsfeeds.cli.table import table
 
@@ -61,7 +61,7 @@ def fetch(
         sim=sim,
         config_file=Path(console.config_file) if console.config_file else None,
     )
-    return asyncio.run(app.list_markets(wanted, sport=sport, redactor=console.redactor))
+    return leaving.run(app.list_markets(wanted, sport=sport, redactor=console.redactor))
 
 
 def show(rows: list[dict[str, Any]]) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from wsfeeds import app, config, connectors, quantities
+from wsfeeds.cli import leaving
 from wsfeeds.cli.console import Console, logger
 from wsfeeds.cli.facts import FactLog
 from wsfeeds.cli.record import Options
@@ -38,7 +39,7 @@ def run_recording(options: Options, console: Console) -> int:
         WsfeedsError: Something asked for cannot be done; the exit code is the error's.
     """
     check_count(options.count)
-    return asyncio.run(_Recording(options, console).run())
+    return leaving.run(_Recording(options, console).run())
 
 
 def policy_of(options: Options, record: config.RecordSettings) -> Policy:

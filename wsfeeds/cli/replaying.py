@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 from wsfeeds import decimals, quantities
+from wsfeeds.cli import leaving
 from wsfeeds.cli.console import Console
 from wsfeeds.cli.damage import Damage
 from wsfeeds.cli.drawing import TextWriter, paint
@@ -42,8 +42,8 @@ def run_replay(options: Options, console: Console) -> int:
         since, until = _range(options)
         pace_of(options)  # a wrong one is refused now, not when somebody connects
         serving = serve_recording(options, console, lambda: pace_of(options), since, until)
-        return asyncio.run(serving)
-    return asyncio.run(_Replay(options, console).run())
+        return leaving.run(serving)
+    return leaving.run(_Replay(options, console).run())
 
 
 def parse_time(name: str, text: str | None) -> int | None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from wsfeeds import connectors, simulators
+from wsfeeds.cli import leaving
 from wsfeeds.cli.console import Console, on_signals, put
 from wsfeeds.errors import ExitCode, UsageError
 from wsfeeds.simulators.faults import Faults
@@ -37,7 +38,7 @@ def serve(options: Options, console: Console) -> int:
     """
     if not 0 <= options.port <= _LAST_PORT:
         raise UsageError(f"--port is a number from 0 to {_LAST_PORT}, not {options.port}")
-    return asyncio.run(_serve(options, console))
+    return leaving.run(_serve(options, console))
 
 
 async def _serve(options: Options, console: Console) -> int:

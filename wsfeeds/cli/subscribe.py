@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from wsfeeds import app, quantities
+from wsfeeds.cli import leaving
 from wsfeeds.cli.console import Console
 from wsfeeds.cli.control import Control
 from wsfeeds.cli.drawing import Screen, TextWriter, paint
@@ -88,7 +88,7 @@ def subscribe(options: Options, console: Console) -> int:
         from wsfeeds.outputs.terminal import check_view  # noqa: PLC0415  # rich's share
 
         check_view(options.view)
-    return asyncio.run(_Subscribe(options, console).run())
+    return leaving.run(_Subscribe(options, console).run())
 
 
 class _Subscribe:

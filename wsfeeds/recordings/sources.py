@@ -88,7 +88,7 @@ def check_readable(path: Path) -> None:
         raise UsageError(f"{path} does not exist")
     if not (path.is_file() or path.is_dir()):
         raise UsageError(f"{path} is neither a file nor a folder; a pipe can be read only once")
-    if not os.access(path, os.R_OK):
+    if not os.access(path, os.R_OK, effective_ids=os.access in os.supports_effective_ids):
         raise UsageError(f"{path} cannot be read: permission denied")
 
 

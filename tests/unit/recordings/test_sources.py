@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import socket
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +22,7 @@ from .conftest import segments
 from .test_verify import edit
 
 FEED = "feed=cryptomus"
+_NOBODY = 65_534
 SPELLINGS = {
     "the same folder twice": [".", "."],
     "a folder in it": [".", FEED],
@@ -58,19 +63,31 @@ def test_what_can_be_read_only_once_is_refused(tmp_path: Path) -> None:
                 find_sources([path], "events")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_what_may_not_be_read_is_refused(simple: Path) -> None:
-    victim = segments(simple)[1]
-    victim.chmod(0)
-    for path in (victim, simple):
-        with pytest.raises(UsageError, match="cannot be read"):
-            find_sources([path], "events")
-    victim.parent.chmod(0)
+@contextlib.contextmanager
+def ordinary_user() -> Iterator[None]:
+    """Be somebody whom permissions concern: root may read everything."""
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(_NOBODY)
     try:
-        with pytest.raises(UsageError, match="cannot be read"):
-            find_sources([simple], "events")
+        yield
     finally:
-        victim.parent.chmod(0o755)
+        os.seteuid(before)
+
+
+def test_what_may_not_be_read_is_refused(simple: Path) -> None:
+    with tempfile.TemporaryDirectory() as name:  # which anybody can look into
+        Path(name).chmod(0o755)
+        folder = shutil.copytree(simple, Path(name, "recording"))
+        victim = segments(folder)[1]
+        for forbidden in (victim, victim.parent):
+            forbidden.chmod(0)
+            with ordinary_user(), pytest.raises(UsageError, match="cannot be read"):
+                find_sources([folder], "events")
+            if forbidden is victim:
+                with ordinary_user(), pytest.raises(UsageError, match="cannot be read"):
+                    find_sources([victim], "events")
+            forbidden.chmod(0o755)
 
 
 def damage(root: Path) -> list[str]:
