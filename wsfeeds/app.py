@@ -17,6 +17,7 @@ from wsfeeds.pipeline import Stream
 from wsfeeds.protocol import Connector, FeedSettings, Wanted
 from wsfeeds.secrets import Redactor
 from wsfeeds.session.feed import FeedRun
+from wsfeeds.session.rest import converse
 from wsfeeds.session.tap import Tap
 from wsfeeds.transport.base import Transport
 
@@ -146,8 +147,6 @@ async def list_markets(
         UsageError: The feed has no such list, or an argument does not fit.
         CredentialsRefused, Transient: The list cannot be had.
     """
-    from wsfeeds.session.rest import converse  # noqa: PLC0415  # httpx takes 0.1 s to import
-
     async with simulated(wanted) as asked:
         connector = connectors.load(asked.feed)
         settings = load_settings(

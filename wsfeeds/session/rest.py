@@ -7,9 +7,8 @@ that sends a byte now and then holds nothing up.
 from __future__ import annotations
 
 import asyncio
-from typing import Any
-
-import httpx
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from wsfeeds._version import __version__
 from wsfeeds.errors import Transient, UsageError
@@ -18,6 +17,9 @@ from wsfeeds.transport import retry_after
 from wsfeeds.transport.faults import plain
 from wsfeeds.transport.proxies import proxy_failed, proxy_for, through
 from wsfeeds.transport.websocket import tls_context
+
+if TYPE_CHECKING:
+    import httpx
 
 _MAX_BODY = 64_000_000
 _PROXY_WANTS_CREDENTIALS = 407
@@ -42,6 +44,8 @@ async def converse(exchange: Exchange, settings: FeedSettings) -> Any:
 
 
 async def _fetch(request: HttpRequest, settings: FeedSettings) -> HttpReply:
+    import httpx  # noqa: PLC0415  # 0.1 s that a feed without REST does not pay
+
     setting = settings.proxy.reveal() if settings.proxy else None
     proxy = proxy_for(request.url, setting)
     secure = request.url.lower().startswith("https:")
@@ -90,4 +94,4 @@ async def _read(client: httpx.AsyncClient, request: HttpRequest) -> HttpReply:
 
 
 def _host(url: str) -> str:
-    return httpx.URL(url).host
+    return urlsplit(url).hostname or url
