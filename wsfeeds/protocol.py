@@ -204,7 +204,7 @@ class Resync(Control, frozen=True, kw_only=True):
 
     channel: str
     symbol: str
-    reason: Literal["crossed_book", "no_snapshot"]
+    reason: Literal["crossed_book", "no_snapshot", "sequence"]
 
 
 Incoming = Event | Control
@@ -312,6 +312,11 @@ class Connector:
         self.previous = previous
         self.overlaps = overlaps
 
+    @property
+    def wants_anything(self) -> bool:
+        """Whether anything is subscribed here that could be missed."""
+        return bool(self.socket.wanted.symbols) or not self.needs_symbols
+
     # before the connection
 
     @classmethod
@@ -411,6 +416,13 @@ class Connector:
         """
         return None
 
+    def proven(self, refused: Request) -> Sequence[str]:
+        """Return the names of a refused list that the venue has accepted before.
+
+        They are asked for again where `validate` cannot tell, because the venue's lists are down.
+        """
+        return ()
+
     def retry_refused(self, refused: Request, valid: Sequence[str]) -> list[Chain]:
         """Return what to say to get the valid rest of a list that was refused whole."""
         return []
@@ -482,11 +494,15 @@ class Connector:
         except msgspec.MsgspecError:
             pass
         except (UnicodeDecodeError, RecursionError, Unrepresentable) as error:
-            return (self.malformed(frame, error),)
+            return (self.malformed(frame, error), *self.spoiled(frame))
         try:
             return self.parse_other(frame)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, Unrepresentable) as error:
-            return (self.malformed(frame, error),)
+            return (self.malformed(frame, error), *self.spoiled(frame))
+
+    def spoiled(self, frame: bytes) -> Sequence[Control]:
+        """Return what has to be asked for again because a malformed frame may have changed it."""
+        return ()
 
     def malformed(self, frame: bytes, error: Exception) -> Malformed:
         """Return the event that keeps a bad frame whole."""

@@ -139,6 +139,7 @@ class Venue:
         self.upgrade_answers: deque[tuple[int, dict[str, str]]] = deque()
         self.markets_status = 200
         self.token_requests = 0
+        self.rest: list[Request] = []
         self.upgrades: list[float] = []
         self.issued: list[str] = []
         self.unused: set[str] = set()
@@ -184,6 +185,8 @@ class Venue:
 
     def request(self, connection: ServerConnection, request: Request) -> Response | None:
         target = urlsplit(request.path)
+        if target.path in {TOKEN, MARKETS, SCALES}:
+            self.rest.append(request)
         if target.path == TOKEN:
             return self._token(connection, request)
         if target.path == MARKETS:

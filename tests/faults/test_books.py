@@ -186,3 +186,50 @@ async def test_numbers_and_receive_times_never_go_back(venue, connect):
     assert [event["seq"] for event in client.events] == list(range(1, len(client.events) + 1))
     times = [event["recv_ts"] for event in client.events]
     assert times == sorted(times)
+
+
+async def test_a_book_update_that_nobody_can_read_is_a_gap_and_asked_for_again(venue, connect):
+    client = connect("BTC_USDT", channels="depth,bbo")
+    await client.until("session", state="subscribed")
+    peer = venue.peers[0]
+    await peer.book("1", "2")
+    await client.until("bbo")
+    await peer.socket.send(
+        '{"id":0,"method":"depth_update","data":{"symbol":"BTC_USDT","asks":[["2'
+    )
+    gap = await client.until("gap", reason="sequence")
+    assert (gap["symbol"], gap["channel"]) == ("BTC_USDT", "depth")
+    await venue.until(lambda: len(peer.asked("depth_subscribe")) == 2)
+    await peer.book("1", "3", full=False)
+    await peer.book("1", "4")
+    await client.until("book", count=3)
+    assert [book["synced"] for book in client.of("book")] == [True, False, True]
+    assert [top["ask_price"] for top in client.of("bbo")] == ["2", "4"]
+    assert peer.asked("depth_unsubscribe") == [["all"]]
+
+
+async def test_a_bad_update_of_one_book_leaves_the_others_known(venue, connect):
+    client = connect("BTC_USDT", "ETH_USDT", channels="depth,bbo")
+    await client.until("session", state="subscribed")
+    peer = venue.peers[0]
+    await peer.book("1", "2")
+    await peer.book("1", "2", symbol="ETH_USDT")
+    await client.until("book", count=2)
+    await peer.update(
+        "depth", symbol="BTC_USDT", timestamp=1, full_reload=False, scale_index=0, asks=[["x", "1"]]
+    )
+    await client.until("malformed")
+    await peer.book("1", "3", symbol="ETH_USDT", full=False)
+    await client.until("book", symbol="ETH_USDT", snapshot=False)
+    assert [gap["symbol"] for gap in client.of("gap", reason="sequence")] == ["BTC_USDT"]
+
+
+async def test_a_full_reload_without_sides_is_an_empty_book(venue, connect):
+    client = connect("BTC_USDT", channels="depth,bbo")
+    await client.until("session", state="subscribed")
+    peer = venue.peers[0]
+    await peer.book("1", "2")
+    await client.until("bbo")
+    await peer.update("depth", symbol="BTC_USDT", timestamp=1, full_reload=True, scale_index=0)
+    top = await client.until("bbo", count=2)
+    assert (top["bid_price"], top["ask_price"]) == (None, None)

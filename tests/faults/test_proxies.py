@@ -7,6 +7,8 @@ from functools import partial
 
 import pytest
 
+from tests.faults.scripted import KEY, USER
+
 SECRET = "proxy-password-1"
 
 
@@ -83,3 +85,55 @@ async def test_a_proxy_that_never_answers_is_given_up_in_time(to_quotes, bare_se
     async with bare_server(hold) as port:
         said = await message(to_quotes(proxy=f"http://127.0.0.1:{port}", connect_timeout="200ms"))
     assert said.endswith(f"venue.example through the proxy 127.0.0.1:{port}: no answer in time")
+
+
+@pytest.fixture
+async def socks_proxy(bare_server):
+    """Serve SOCKS 5 without login: what it was asked for, and its port; all names are loopback."""
+    asked = []
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65_536):
+            writer.write(data)
+            await writer.drain()
+
+    async def talk(reader, writer):
+        await reader.readexactly((await reader.readexactly(2))[1])
+        writer.write(b"\x05\x00")
+        kind = (await reader.readexactly(4))[3]
+        host = await reader.readexactly(4 if kind == 1 else (await reader.readexactly(1))[0])
+        port = int.from_bytes(await reader.readexactly(2), "big")
+        asked.append(host)
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"\x05\x00\x00\x01\x00\x00\x00\x00\x00\x00")
+        try:
+            async with asyncio.TaskGroup() as both:
+                both.create_task(pump(reader, far_writer))
+                both.create_task(pump(far_reader, writer))
+        finally:
+            far_writer.close()
+
+    async with bare_server(talk) as port:
+        yield asked, port
+
+
+@pytest.mark.parametrize("scheme", ["socks5", "socks5h"])
+async def test_a_socks_proxy_resolves_the_venue_for_token_and_socket(
+    venue, connect_to, socks_proxy, scheme
+):
+    asked, port = socks_proxy
+    client = connect_to(
+        "cryptomus",
+        "BTC_USDT",
+        channels="trade",
+        url=f"ws://venue.example:{venue.port}/ws",
+        api_url=f"http://venue.example:{venue.port}",
+        user_id=USER,
+        api_key=KEY,
+        allow_insecure="true",
+        proxy=f"{scheme}://127.0.0.1:{port}",
+        max_retries=0,
+    )
+    await client.until("session", state="subscribed")
+    assert asked == [b"venue.example"] * 2
+    assert await client.stop() == 0

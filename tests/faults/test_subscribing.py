@@ -246,3 +246,97 @@ async def test_a_pause_outlives_a_reconnect(venue, connect):
     await venue.peers[1].trade("3")
     assert (await client.until("trade", count=2))["price"] == "3"
     assert [gap["reason"] for gap in client.of("gap")] == ["paused"]
+
+
+@pytest.mark.parametrize("status", [404, 503])
+async def test_without_a_market_list_what_was_accepted_before_goes_on(venue, connect, status):
+    client = connect("BTC_USDT", channels="trade")
+    await client.until("session", state="subscribed")
+    venue.markets_status = status
+    client.run.subscribe(["NO_SUCH"])
+    error = await client.until("error")
+    assert error["symbol"] == "NO_SUCH"
+    assert "market list" in error["message"]
+    await venue.until(lambda: venue.peers[0].asked("trade_subscribe")[-1] == ["BTC_USDT"])
+    await venue.peers[0].trade("7")
+    await client.until("trade", price="7")
+    assert len(venue.peers) == 1
+
+
+async def test_a_reconnect_without_a_market_list_brings_back_what_was_accepted(venue, connect):
+    client = connect("BTC_USDT", "NO_SUCH", channels="trade")
+    await client.until("session", state="subscribed")
+    venue.markets_status = 503
+    await venue.peers[0].socket.close()
+    again = await client.until("session", count=2, state="subscribed")
+    assert again["symbols"] == ["BTC_USDT"]
+    assert [error["symbol"] for error in client.of("error")] == ["NO_SUCH", "NO_SUCH"]
+
+
+async def test_a_refusal_that_nothing_can_explain_is_told_all_the_same(venue, connect):
+    venue.markets_status = 503
+    client = connect("BTC_USDT", "NO_SUCH", max_retries=1)
+    assert await client.end() == 4
+    error = client.of("error", fatal=False)[0]
+    assert "BTC_USDT, NO_SUCH was refused" in error["message"]
+
+
+async def test_the_holes_of_a_change_and_of_a_pause_begin_where_the_flow_ends(venue, connect):
+    async def trades_until_it_answers(peer):
+        while True:
+            request = await peer.receive()
+            if request["method"] == "trade_unsubscribe":
+                await peer.trade("5")
+            await peer.answer(request)
+
+    venue.script = trades_until_it_answers
+    client = connect("BTC_USDT", channels="trade")
+    await client.until("session", state="subscribed")
+    client.run.subscribe(["ETH_USDT"])
+    changed = await client.until("gap", reason="resubscribe")
+    assert changed["from_ts"] == client.of("trade")[-1]["recv_ts"]
+    client.run.pause()
+    await client.until("session", state="paused")
+    client.run.resume()
+    paused = await client.until("gap", reason="paused")
+    assert paused["from_ts"] == client.of("trade")[-1]["recv_ts"]
+    assert len(client.of("trade")) == 2
+
+
+async def test_a_pause_is_told_at_once_also_without_a_connection(venue, connect):
+    client = connect("BTC_USDT", channels="trade")
+    client.run.pause()
+    await client.until("session", state="paused")
+    await client.until("session", state="subscribed")
+    client.run.resume()
+    await client.until("session", state="resumed")
+    assert client.states().count("paused") == 1
+
+
+async def test_a_refused_unsubscribe_names_the_symbol_that_it_was_about(venue, connect):
+    async def lets_nobody_go(peer):
+        while True:
+            request = await peer.receive()
+            if request["method"] == "trade_unsubscribe":
+                await peer.refuse(request, "no")
+            else:
+                await peer.answer(request)
+
+    venue.script = lets_nobody_go
+    client = connect("BTC_USDT", "ETH_USDT", channels="trade")
+    await client.until("session", state="subscribed")
+    client.run.unsubscribe(["ETH_USDT"])
+    error = await client.until("error")
+    assert error["symbol"] == "ETH_USDT"
+
+
+async def test_without_a_subscription_a_reconnect_has_lost_nothing(venue, connect):
+    client = connect("BTC_USDT", channels="trade")
+    await client.until("session", state="subscribed")
+    client.run.unsubscribe(["BTC_USDT"])
+    await client.until("session", state="unsubscribed")
+    await venue.peers[0].socket.close()
+    await client.until("session", count=2, state="connected")
+    client.run.subscribe(["ETH_USDT"])
+    await client.until("session", state="subscribed", symbols=["ETH_USDT"])
+    assert client.of("gap", reason="disconnect") == []

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+from urllib.parse import urlsplit
 
 import pytest
 import trustme
 
+from tests.faults.scripted import MARKETS, SIGN, TOKEN
+from wsfeeds import app
 from wsfeeds.errors import UsageError
 
 
@@ -75,6 +78,38 @@ async def test_headers_of_the_settings_are_sent(venue, connect):
     headers = venue.peers[0].socket.request.headers
     assert headers["X-Client"] == "abc-12345"
     assert headers.get_all("User-Agent") == ["mine/1"]
+
+
+async def test_headers_of_the_settings_are_sent_with_rest_requests(venue, connect):
+    own = {"SIGN": "not-a-signature", "content-type": "text/plain"}
+    client = connect(
+        "BTC_USDT",
+        "NONE_USDT",
+        headers={"X-Client": "abc-12345", "User-Agent": "mine/1", "Accept": "a/b", **own},
+    )
+    await client.until("session", state="subscribed")
+    assert {urlsplit(request.path).path for request in venue.rest} == {TOKEN, MARKETS}
+    for request in venue.rest:
+        assert request.headers.get_all("X-Client") == ["abc-12345"]
+        assert request.headers.get_all("User-Agent") == ["mine/1"]
+        assert request.headers.get_all("Accept") == ["a/b"]
+    token_request = venue.rest[0].headers
+    assert token_request.get_all("sign") == [SIGN]
+    assert token_request.get_all("Content-Type") == ["application/json"]
+
+
+async def test_headers_never_travel_in_plain_text_to_another_host():
+    where = {"api_url": "http://venue.example", "headers": {"X-Client": "abc-12345"}}
+    wanted = app.Subscription(feed="cryptomus", settings=where)
+    with pytest.raises(UsageError, match="unencrypted"):
+        await app.list_markets(wanted)
+
+
+async def test_a_token_never_travels_in_plain_text_for_a_list():
+    where = {"api_url": "http://venue.example", "token": "abc-12345"}
+    wanted = app.Subscription(feed="img_fastpath", settings=where)
+    with pytest.raises(UsageError, match="unencrypted"):
+        await app.list_markets(wanted, sport="soccer")
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -44,6 +44,22 @@ class Books:
         self._books.clear()
         self._tops.clear()
 
+    def spoil(self, key: BookKey | None) -> list[str]:
+        """Count a book, or all of them, as unknown until the next full reload.
+
+        Returns:
+            The markets whose books were known until now.
+        """
+        known = self.synced & ({key} if key else self.synced)
+        for each in known:
+            self._forget(each)
+        return sorted({market for market, _ in known})
+
+    def _forget(self, key: BookKey) -> None:
+        self.synced.discard(key)
+        self._books.pop(key, None)
+        self._tops.pop(key, None)
+
     def update(
         self, key: BookKey, time: int | None, snapshot: bool, bids: Levels, asks: Levels
     ) -> Sequence[Incoming]:
@@ -61,9 +77,7 @@ class Books:
     ) -> Sequence[Incoming]:
         crossed = key in self.synced and self._apply(key, snapshot, bids, asks)
         if crossed:
-            self.synced.discard(key)
-            self._books.pop(key, None)
-            self._tops.pop(key, None)
+            self._forget(key)
         result: list[Incoming] = []
         if self._shows:
             result.append(self._event(key, time, snapshot, bids, asks))

@@ -41,6 +41,8 @@ class Requests:
         """By channel, the names whose updates are wanted."""
         self.books: Container[BookKey] = ()
         """The books whose updates are wanted."""
+        self.accepted: dict[str, frozenset[str]] = {}
+        """By channel, the names that the venue has ever accepted."""
         self._asked: dict[str, frozenset[str]] = {}
         self._refused: dict[str, frozenset[str]] = {}
         self._pending: dict[str, Pending] = {}
@@ -125,8 +127,9 @@ class Requests:
         if pending is None:
             return None
         action, channel, names = pending
-        if action == "subscribe" and not ack.ok:
-            self._refused[channel] = self._refused.get(channel, frozenset()) | names
+        if action == "subscribe":
+            kept = self.accepted if ack.ok else self._refused
+            kept[channel] = kept.get(channel, frozenset()) | names
         if action == "unsubscribe" and ALL in names and ack.ok:
             self._ask(channel, frozenset())
         return pending

@@ -147,7 +147,7 @@ class Update:
                 self.events = [self._balance(data)]
             case _:
                 self.depth = msgspec.json.decode(data, type=SlowDepth)
-                if self.depth.asks == _NULL == self.depth.bids:
+                if not self.depth.full_reload and self.depth.asks == _NULL == self.depth.bids:
                     raise msgspec.ValidationError("neither asks nor bids - at `$.data`")
 
     def _decimal(self, name: str, raw: Raw) -> str | None:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import msgspec
 from msgspec import UNSET, Raw
 
-from wsfeeds import protocol
+from wsfeeds import decimals, protocol
 from wsfeeds.connectors import _cryptomus_frames as wire
 from wsfeeds.connectors import _cryptomus_rest as rest
 from wsfeeds.connectors._cryptomus_books import EMPTY, Books, Overdue
@@ -35,6 +35,7 @@ from wsfeeds.protocol import (
     Ack,
     Chain,
     Channel,
+    Control,
     Duration,
     Endpoint,
     Exchange,
@@ -105,6 +106,8 @@ class Connector(protocol.Connector):
         self._paused = False
         self._requests = Requests()
         self._requests.expect(self._names(socket.wanted))
+        if isinstance(previous, Connector):
+            self._requests.accepted |= previous.accepted
 
     # --- what can be asked for
 
@@ -241,6 +244,16 @@ class Connector(protocol.Connector):
             self._listing = yield from rest.fetch_markets(self.settings.api_url)
         found = yield from rest.existing(self.settings.api_url, self._listing, channel, names)
         return found
+
+    @property
+    def accepted(self) -> dict[str, frozenset[str]]:
+        """By channel of the wire, the names that were ever accepted, before this connection too."""
+        return self._requests.accepted
+
+    def proven(self, refused: Request) -> Sequence[str]:
+        """Return the names of a refused list that were accepted before."""
+        known = self.accepted.get(refused.channel or "", frozenset())
+        return [name for name in refused.names if name in known]
 
     def retry_refused(self, refused: Request, valid: Sequence[str]) -> list[Chain]:
         """Reset the channel, whose state a refusal leaves unknown, and ask for the valid rest."""
@@ -390,6 +403,20 @@ class Connector(protocol.Connector):
             return _NOT_ASKED
         bids, asks = wire.read_levels(data.bids), wire.read_levels(data.asks)
         return self._books.update(key, time_of(data.timestamp), data.full_reload, bids, asks)
+
+    def spoiled(self, frame: bytes) -> Sequence[Control]:
+        """Ask again for the books that a depth update may have changed that nobody can read."""
+        if b"depth_update" not in frame:
+            return ()
+        try:
+            data = msgspec.json.decode(frame, type=Envelope).data
+            named = msgspec.json.decode(data, type=SlowDepth)  # type: ignore[arg-type]
+            key = (named.symbol, integer(named.scale_index) or 0)
+        except (msgspec.MsgspecError, RecursionError, decimals.Unrepresentable, TypeError):
+            lost = self._books.spoil(None)
+        else:
+            lost = self._books.spoil(key)
+        return [Resync(channel="depth", symbol=name, reason="sequence") for name in lost]
 
     def _unknown(self, frame: bytes, channel: str | None) -> Unknown:
         return Unknown(feed=self.name, channel=channel or "session", data=exact_json(frame))

@@ -145,13 +145,17 @@ class Dialler:
         self, link: Link, endpoint: Endpoint, url: str, settings: FeedSettings
     ) -> None:
         config.check_transport(
-            url, carries_secret=endpoint.carries_secret, allow_insecure=settings.allow_insecure
+            url,
+            carries_secret=endpoint.carries_secret or bool(settings.headers),
+            allow_insecure=settings.allow_insecure,
         )
         proxy = settings.proxy.reveal() if settings.proxy else None
         headers = {name: value.reveal() for name, value in (settings.headers or {}).items()}
+        given = {name.lower() for name in headers}
+        own = {name: each for name, each in endpoint.headers.items() if name.lower() not in given}
         dial = Dial(
             url=url,
-            headers={**endpoint.headers, **headers},
+            headers={**own, **headers},
             timeout=settings.connect_timeout,
             max_frame=settings.max_frame,
             compression=settings.compression,

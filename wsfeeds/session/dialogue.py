@@ -39,6 +39,7 @@ class Dialogue:
         self._conversation = Conversation(self._submit)
         self._pace = Pace(self._connector.requests_per_second)
         self._outbox: deque[tuple[Request, bool]] = deque()
+        self._acked_at: dict[str | None, int] = {}
         self._resync_wanted: dict[str, set[str]] = {}
         self._resync_allowed_at = 0.0
         self._looking_up = asyncio.Lock()
@@ -108,8 +109,14 @@ class Dialogue:
 
     def answer(self, ack: Ack) -> bool:
         """Take an answer and tell whether it belongs to a request."""
-        if not self._conversation.knows(ack):
+        request = self._conversation.awaits(ack)
+        if request is None:
             return False
+        one = self._conversation.current
+        if ack.ok and request.action == "subscribe":
+            self._acked_at[request.channel] = self._line.now_ts
+        elif ack.ok and request.action == "unsubscribe" and one is not None:
+            one.started[request.channel] = self._since()  # until here the flow went on
         refused = self._conversation.answer(ack)
         if refused is not None:
             exchange = self._connector.validate(refused)
@@ -125,21 +132,25 @@ class Dialogue:
             try:
                 valid = await converse(exchange, self._connector.settings)
             except WsfeedsError as error:
+                why = f"{ack.message}; and the market list cannot be had: {error.message}"
+                ack = Ack(key=ack.key, ok=False, code=ack.code, message=why)
+                # Without the list, what was accepted before is what there is.
+                valid = self._connector.proven(refused)
                 status = getattr(error, "status", None)
-                if status is None or status >= 500:
+                if not valid and (status is None or status >= 500):
+                    self._line.guard(lambda: self._report_refusal(refused, ack))
                     self._line.end(error)  # time may mend it
                     return
-                # Without the list nobody can tell: the refusal stands for all.
-                why = f"{ack.message}; and the market list cannot be had: {error.message}"
-                told = Ack(key=ack.key, ok=False, code=ack.code, message=why)
-                self._line.guard(lambda: self._conversation.refuse(refused, told))
-                return
 
         def settle() -> None:
             again = self._connector.retry_refused(refused, valid)
             self._conversation.validated(refused, ack, valid, again)
 
         self._line.guard(settle)
+
+    def _report_refusal(self, refused: Request, ack: Ack) -> None:
+        what = ", ".join(refused.symbols)
+        self._error(f"{refused.channel} of {what} was refused: {ack.message}", code=ack.code)
 
     # --- the opening and changes
 
@@ -175,11 +186,9 @@ class Dialogue:
             what = request.channel or "the subscription"
             self._error(f"{what} of {symbol} was not answered within 10 s", symbol)
         for request, ack in one.verdicts.kept:
-            what = ", ".join(request.symbols) or "everything"
-            self._error(
-                f"leaving {request.channel or ''} of {what} was refused: {ack.message}",
-                code=ack.code,
-            )
+            for name in request.symbols or (None,):
+                what = f"{request.channel or ''} of {name or 'everything'}"
+                self._error(f"leaving {what} was refused: {ack.message}", name, ack.code)
 
     def change(self, wanted: Wanted, *, silent: bool) -> None:
         """Take over a new set of symbols; `silent` leaves the verdict for `resume` to tell."""
@@ -203,9 +212,13 @@ class Dialogue:
             if _resubscribes(one.chains, channel):
                 self._line.gap("resubscribe", one.started[channel], channel=channel)
 
-    def pause(self, chains: list[Chain], done: Callable[[], None]) -> None:
-        """Say what stops the flow."""
-        self._conversation.begin(Round("pause", chains, lambda _: done()))
+    def pause(self, chains: list[Chain], done: Callable[[int | None], None]) -> None:
+        """Say what stops the flow, and then call `done` with the time from which some is missed."""
+
+        def paused(one: Round) -> None:
+            done(min(one.started.values(), default=None))
+
+        self._conversation.begin(Round("pause", chains, paused))
 
     def resume(self, begun: Callable[[], None], since: int | None) -> None:
         """Say what starts the flow again, and report what was missed since."""
@@ -229,7 +242,9 @@ class Dialogue:
         wanted = self._resync_wanted.setdefault(channel, set())
         if symbol not in wanted:
             wanted.add(symbol)
-            self._line.gap(reason, self._since(), channel=channel, symbol=symbol)
+            # What never came has been missing since it was to come.
+            since = self._acked_at.get(channel) if reason == "no_snapshot" else None
+            self._line.gap(reason, since or self._since(), channel=channel, symbol=symbol)
 
     def _resync(self, now: float) -> None:
         self._resync_allowed_at = now + _RESYNC_EVERY

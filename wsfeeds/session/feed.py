@@ -105,7 +105,8 @@ class FeedRun:
     def _start(self, socket: Socket) -> None:
         assert self._group is not None
         session = Session(self._shared, socket)
-        session.paused = self._paused
+        if self._paused:
+            session.pause()
         task = self._group.create_task(self._supervise(session))
         self._sessions[socket.key] = (session, task)
         # A task that is cancelled before its first step never enters its coroutine.

@@ -42,22 +42,23 @@ class Flow(Line):
         self._emit = self._keep_back if paused else stream.emit
         self._liveness = Liveness(connector, monotonic())
         self._dialogue = Dialogue(self, self.reading, first=first)
-        self._paused_at: int | None = None
+        self.paused_at: int | None = None
+        """When the last frame before the pause came."""
 
     def pause(self) -> None:
         """Stop the flow in the feed's own way; no data event comes until `resume`."""
         chains = self.connector.pause()
         if chains is None:
             self._stop_reading("pause")
-            self._announce_pause()
+            self._announce_pause(None)
         else:
             self.guard(lambda: self._dialogue.pause(chains, self._announce_pause))
 
-    def _announce_pause(self) -> None:
+    def _announce_pause(self, since: int | None) -> None:
         if self.paused:
             return
         self.hush()
-        self._paused_at = self.last_frame_ts or self.recv_ts
+        self.paused_at = since or self.last_frame_ts or self.recv_ts
         self.fact(SessionEvent(feed=self.feed, state="paused"))
         self._stream.flush()
 
@@ -87,7 +88,7 @@ class Flow(Line):
             self._stream.flush()
             self._read_on("pause")
             return
-        since = paused_at or self._paused_at
+        since = paused_at or self.paused_at
         self.guard(lambda: self._dialogue.resume(self._unpause, since))
 
     def _unpause(self) -> None:

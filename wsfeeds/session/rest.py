@@ -10,6 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from wsfeeds import config
 from wsfeeds._version import __version__
 from wsfeeds.errors import Transient, UsageError
 from wsfeeds.protocol import Exchange, FeedSettings, HttpReply, HttpRequest
@@ -31,7 +32,7 @@ async def converse(exchange: Exchange, settings: FeedSettings) -> Any:
     Raises:
         CredentialsRefused, Transient: As the connector reads the answers.
         Transient: No answer came.
-        UsageError: A URL or TLS setting cannot be used.
+        UsageError: A URL or TLS setting cannot be used, or secrets would travel unencrypted.
     """
     try:
         request = next(exchange)
@@ -46,6 +47,11 @@ async def converse(exchange: Exchange, settings: FeedSettings) -> Any:
 async def _fetch(request: HttpRequest, settings: FeedSettings) -> HttpReply:
     import httpx  # noqa: PLC0415  # 0.1 s that a feed without REST does not pay
 
+    config.check_transport(
+        request.url,
+        carries_secret=bool(settings.headers or request.headers),
+        allow_insecure=settings.allow_insecure,
+    )
     setting = settings.proxy.reveal() if settings.proxy else None
     proxy = proxy_for(request.url, setting)
     secure = request.url.lower().startswith("https:")
@@ -57,7 +63,7 @@ async def _fetch(request: HttpRequest, settings: FeedSettings) -> HttpReply:
                 proxy=proxy,
                 trust_env=False,
                 timeout=settings.connect_timeout,
-                headers={"User-Agent": f"wsfeeds/{__version__}", "Accept": "application/json"},
+                headers=_general(settings),
             ) as client,
         ):
             reply = await _read(client, request)
@@ -74,6 +80,15 @@ async def _fetch(request: HttpRequest, settings: FeedSettings) -> HttpReply:
     if reply.status == _PROXY_WANTS_CREDENTIALS and proxy is not None:
         raise Transient(proxy_failed(proxy, f"HTTP {reply.status}"), status=reply.status)
     return reply
+
+
+def _general(settings: FeedSettings) -> httpx.Headers:
+    """Return the headers of all requests; those of a request itself, such as `sign`, win."""
+    import httpx  # noqa: PLC0415  # as above
+
+    headers = httpx.Headers({"User-Agent": f"wsfeeds/{__version__}", "Accept": "application/json"})
+    headers.update({name: value.reveal() for name, value in (settings.headers or {}).items()})
+    return headers
 
 
 async def _read(client: httpx.AsyncClient, request: HttpRequest) -> HttpReply:

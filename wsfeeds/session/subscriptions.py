@@ -119,9 +119,10 @@ class Conversation:
         self._settle(request, pending.rest, ack)
         return None
 
-    def knows(self, ack: Ack) -> bool:
-        """Tell whether an answer belongs to a pending request."""
-        return self._find(ack) is not None
+    def awaits(self, ack: Ack) -> Request | None:
+        """Return the pending request that an answer belongs to, if there is one."""
+        key = self._find(ack)
+        return None if key is None else self._pending[key].request
 
     def _match(self, ack: Ack) -> _Pending | None:
         key = self._find(ack)

@@ -76,8 +76,10 @@ class Session:
         self.paused = True
         self._paused_at = None
         if self._link is not None and self._link.is_open:
-            self._paused_at = self._link.last_frame_ts
             self._link.pause()
+        else:
+            self._fact(SessionEvent(feed=self.feed, state="paused"))
+            self._flush()
 
     def resume(self) -> None:
         """Start the flow again."""
@@ -233,6 +235,8 @@ class Session:
         if link.connector.socket.wanted != self.socket.wanted:
             link.change(self.socket.wanted)
         if self.paused and not link.paused:
+            link.hush()  # the pause was announced when the command came
+            link.paused_at = link.last_frame_ts
             link.pause()
         elif link.paused and not self.paused:
             link.resume(self._paused_at)
@@ -315,7 +319,9 @@ class Session:
             reason = f"logout: {error.message}"
         self._disconnected(link, reason, getattr(error, "code", None))
         seen = link.subscribed or link.evidence_at is not None
-        if (seen or self._ever_subscribed) and not self.paused:
+        if self.paused:
+            self._paused_at = self._paused_at or link.paused_at
+        elif (seen or self._ever_subscribed) and link.connector.wants_anything:
             self._note_outage(link, error)
         self._retries.lost(link, error)
 

@@ -101,10 +101,10 @@ def test_requests_without_a_key_count_as_accepted_once_sent():
 def test_answers_are_matched_by_id_then_by_what_they_are_about(ack, key):
     desk = Desk()
     desk.begin((subscribe("1", "A"),), (subscribe("2", "A", channel="ticker"),))
-    assert desk.conversation.knows(ack) is (key is not None)
+    assert (desk.conversation.awaits(ack) is not None) is (key is not None)
     desk.conversation.answer(ack)
     left = {"1", "2"} - {key}
-    assert {k for k in ("1", "2") if desk.conversation.knows(Ack(key=k, channel="-"))} == left
+    assert {k for k in ("1", "2") if desk.conversation.awaits(Ack(key=k, channel="-"))} == left
 
 
 def test_each_request_has_one_deadline_from_its_sending():
