@@ -65,6 +65,9 @@ class Channel(msgspec.Struct, frozen=True):
     summary: str = ""
 
 
+_EVERYTHING = "all"
+
+
 class Wanted(msgspec.Struct, frozen=True):
     """Symbols as typed, without repeats, and channels; what one connection is for."""
 
@@ -80,8 +83,9 @@ class Socket(msgspec.Struct, frozen=True):
 
     @property
     def symbol(self) -> str | None:
-        """The symbol of events about the whole socket, where it carries just one."""
-        return self.wanted.symbols[0] if len(self.wanted.symbols) == 1 else None
+        """The symbol of events about the whole socket, where it carries just one; `all` is many."""
+        symbols = self.wanted.symbols
+        return symbols[0] if len(symbols) == 1 and symbols[0] != _EVERYTHING else None
 
 
 class Endpoint(msgspec.Struct, frozen=True):

@@ -45,6 +45,21 @@ async def test_a_bad_frame_is_kept_whole_and_the_stream_goes_on(venue, connect, 
     assert "disconnected" not in client.states()
 
 
+async def test_a_bad_frame_of_all_markets_has_no_symbol(venue, connect):
+    async def script(peer):
+        await peer.ack(await peer.until("trade_subscribe"))
+        await peer.send("{")
+        await peer.trade("1")
+
+    venue.script = script
+    venue.token_answers.extend([(200, {}, ""), (401, {}, '{"message":"Unauthorized"}')])
+    client = connect("all")
+    assert await client.end() == 3
+    assert [event["symbol"] for event in client.of("malformed")] == [None]
+    assert [event["symbol"] for event in client.of("error", fatal=True)] == [None]
+    assert [event["symbol"] for event in client.of("trade")] == ["BTC_USDT"]
+
+
 async def test_bytes_that_are_no_utf_8_are_kept_as_base64(venue, connect):
     frame = b'{"id":0,"method":"trade_update","data":"\xff\xfe"}'
     venue.script = sends(frame)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import random
+from collections.abc import Callable
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -13,6 +16,23 @@ import trustme
 from tests.faults.scripted import MARKETS, SIGN, TOKEN
 from wsfeeds import app
 from wsfeeds.errors import UsageError
+
+
+class Heard:
+    """A tap that keeps what a connection is said to be."""
+
+    about: dict[str, Any]
+
+    def opened(
+        self, _recv_ts: int, _conn: int, about: dict[str, Any], _state: Callable[..., object]
+    ) -> None:
+        self.about = about
+
+    def inbound(self, *_: object) -> None: ...
+
+    def outbound(self, *_: object) -> None: ...
+
+    def closed(self, *_: object) -> None: ...
 
 
 async def trades(peer):
@@ -96,6 +116,20 @@ async def test_headers_of_the_settings_are_sent_with_rest_requests(venue, connec
     token_request = venue.rest[0].headers
     assert token_request.get_all("sign") == [SIGN]
     assert token_request.get_all("Content-Type") == ["application/json"]
+
+
+async def test_the_values_of_a_query_of_the_url_are_never_shown(venue, connect):
+    secret = "unknown-value-1"
+    heard = Heard()
+    client = connect(url=f"{venue.url}?x={secret}", tap=heard)
+    await client.until("session", state="subscribed")
+    assert await client.stop() == 0
+    assert secret in venue.peers[0].socket.request.path
+    shown = f"{venue.url}?x=***&token=***"
+    assert {event["url"] for event in client.of("session")} == {None, shown}
+    assert heard.about["url"] == shown
+    assert heard.about["settings"]["url"] == f"{venue.url}?x=***"
+    assert secret not in json.dumps([client.events, heard.about])
 
 
 async def test_headers_never_travel_in_plain_text_to_another_host():

@@ -233,6 +233,8 @@ def test_values_without_sense_are_refused_by_place(key, text):
         ("headers", "{'bad name' = 'x'}"),
         ("headers", '{X-A = "a\\r\\nX-B: c"}'),
         ("headers", "{X-A = ''}"),
+        ("headers", "{Host = 'other.example'}"),
+        ("headers", "{sec-websocket-key = 'x'}"),
         ("speed", "3"),
     ],
 )

@@ -57,6 +57,19 @@ def test_the_console_script_names_a_function(pyproject: dict[str, Any]) -> None:
     assert callable(getattr(importlib.import_module(module), name))
 
 
+def test_the_console_script_is_the_same_as_the_module(pyproject: dict[str, Any]) -> None:
+    assert pyproject["project"]["scripts"]["wsfeeds"] == "wsfeeds.__main__:main"
+
+
+def test_the_api_is_listed_before_any_of_it_is_used() -> None:
+    code = "import wsfeeds; print(*dir(wsfeeds)); print(*wsfeeds.__all__, 'errors', 'events')"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    listed, offered = (set(line.split()) for line in done.stdout.splitlines())
+    assert offered <= listed
+    assert {name for name in listed - offered if not name.startswith("__")} == set()
+
+
 def test_the_package_is_typed_and_every_folder_of_it_a_package() -> None:
     assert (PACKAGE / "py.typed").is_file()
     folders = {path.parent for path in PACKAGE.rglob("*.py")}

@@ -12,6 +12,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
+from wsfeeds.errors import ExitCode
+
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
@@ -44,8 +46,12 @@ def run(main: Coroutine[Any, Any, _T]) -> _T:
 
 
 def leave(code: int) -> NoReturn:
-    """Exit with a code, at once where a thread is left behind."""
-    if _left_behind:
+    """Exit with a code, at once where a thread is left behind or after an interrupt.
+
+    An interrupt that met `exec`, as in the import of a dataclass, makes Python end by the signal,
+    whatever became of the exception.
+    """
+    if _left_behind or code == ExitCode.INTERRUPTED:
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError, AttributeError):
                 stream.flush()

@@ -19,6 +19,7 @@ from wsfeeds.cli import stats as _stats
 from wsfeeds.cli import verify as _verify
 from wsfeeds.cli.console import OUTPUT_ERRORS, discard_stdout, ensure_streams
 from wsfeeds.cli.leaving import leave
+from wsfeeds.errors import ExitCode, ReaderGone, WsfeedsError
 
 app = typer.Typer(
     name="wsfeeds",
@@ -243,14 +244,16 @@ _doctor.register(app)
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with the contract's code."""
-    ensure_streams()
-    leave(_exit_code(arguments))
+    try:
+        ensure_streams()
+        code = _exit_code(arguments)
+    except KeyboardInterrupt:  # before a command has begun, or while its end is being told
+        code = ExitCode.INTERRUPTED
+    leave(code)
 
 
 def _exit_code(arguments: list[str] | None) -> int:
     from typer.exceptions import TyperException
-
-    from wsfeeds.errors import ExitCode, ReaderGone, WsfeedsError
 
     try:
         code = app(arguments, standalone_mode=False)
@@ -289,8 +292,6 @@ def _say_error(message: str) -> None:
 
 
 def _say_usage(error: Exception) -> int:
-    from wsfeeds.errors import ExitCode
-
     context = getattr(error, "ctx", None)
     show = getattr(error, "show", None)
     if type(error).__name__ == "NoArgsIsHelpError" and show is not None:
@@ -304,7 +305,6 @@ def _say_usage(error: Exception) -> int:
 
 def _say_fault(error: Exception) -> int:
     from wsfeeds.cli.console import logger
-    from wsfeeds.errors import ExitCode
 
     detail = logger.isEnabledFor(20) and bool(logger.handlers)
     message = "a fault in wsfeeds itself (%s: %s); please report it, with the output of -v"

@@ -21,7 +21,7 @@ from wsfeeds.config.fields import HELP, Feed, fields_of, nearest, variable
 from wsfeeds.config.file import SettingsFile, default_path, load_file
 from wsfeeds.config.layers import parse_set, resolve
 from wsfeeds.config.record import RecordSettings, RecordSubscription
-from wsfeeds.config.secrecy import refreshed, secrets_of
+from wsfeeds.config.secrecy import masked_url, refreshed, secrets_of, shown_url
 
 __all__ = [
     "HELP",
@@ -37,10 +37,12 @@ __all__ = [
     "fields_of",
     "is_loopback",
     "load_file",
+    "masked_url",
     "nearest",
     "parse_set",
     "refreshed",
     "resolve",
     "secrets_of",
+    "shown_url",
     "variable",
 ]

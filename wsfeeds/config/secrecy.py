@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, unquote_plus, urlsplit
 
 import msgspec
 
@@ -74,10 +74,36 @@ def has_password(url: str) -> bool:
 
 
 def masked_url(url: str) -> str:
-    """Return a URL with its password and telling query values replaced by `***`."""
-    for secret in sorted(_url_secrets(url), key=len, reverse=True):
-        url = url.replace(secret, MASK)
-    return url
+    """Return a URL with its password and the values of its query replaced by `***`."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return url
+    user, at, host = parts.netloc.rpartition("@")
+    name, colon, _ = user.partition(":")
+    authority = f"{name}{colon}{MASK if colon else ''}{at}{host}"
+    query = "&".join(_hidden(part) for part in parts.query.split("&"))
+    return parts._replace(netloc=authority, query=query).geturl()
+
+
+def shown_url(url: str, given: str | None) -> str:
+    """Return the URL of a connection without what the setting `given` may tell in its query.
+
+    Nobody knows what the parameters of a user's own URL mean; those that a connector adds stay.
+    """
+    theirs = {unquote_plus(part) for part in urlsplit(given or "").query.split("&")}
+    parts = urlsplit(url)
+    query = "&".join(
+        _hidden(part) if unquote_plus(part) in theirs else part for part in parts.query.split("&")
+    )
+    return parts._replace(query=query).geturl()
+
+
+def _hidden(part: str) -> str:
+    name, equals, value = part.partition("=")
+    if not equals:
+        return MASK if name else ""
+    return f"{name}={MASK if value else ''}"
 
 
 def _refreshed(key: str, secret: Secret) -> Secret:

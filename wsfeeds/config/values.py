@@ -32,6 +32,7 @@ _WORDS = {
     for word in words
 }
 _INTEGER = re.compile(r"[+-]?[0-9]{1,30}")
+_PROTOCOL_HEADERS = ("host", "connection", "upgrade", "content-length", "transfer-encoding")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _SHOWN = 60
@@ -211,6 +212,8 @@ def _headers(field: Field, given: Given) -> dict[str, Secret]:
     for name, each in value.items():
         if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
             raise given.wrong("a header's name has letters, digits and dashes only")
+        if name.lower() in _PROTOCOL_HEADERS or name.lower().startswith("sec-websocket-"):
+            raise given.wrong(f"{name} belongs to the protocol and cannot be set")
         secret = _secret(field, given.inside(name, each))
         text = secret.reveal()
         if _CONTROL.search(text) or not text.isascii():

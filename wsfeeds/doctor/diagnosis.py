@@ -140,7 +140,7 @@ class Diagnosis:
         self._places = list(dict.fromkeys(network.place_of(url, settings) for url in urls))
         required = [key for key in self._connector.required if key != "url"]
         have = f"{' and '.join(required)} set" if required else "no credentials needed"
-        return Found(have, more=list(endpoint.shown))
+        return Found(have, more=[config.shown_url(each, settings.url) for each in endpoint.shown])
 
     def _sample(self) -> Connector:
         """Return a connector as a connection would have it, to ask where it goes.

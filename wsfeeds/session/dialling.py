@@ -5,6 +5,7 @@ Each step has an end: REST requests and the upgrade take `connect_timeout` each 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -64,7 +65,7 @@ class Dialler:
 
     def shown(self, connector: Connector) -> str:
         """Return the URL that is tried first, without secrets."""
-        shown = connector.endpoint(None).shown
+        shown = _shown(connector, connector.endpoint(None))
         return shown[min(self._url_index, len(shown) - 1)]
 
     async def dial(
@@ -92,7 +93,7 @@ class Dialler:
         preparation = connector.prepare()
         if preparation is not None:
             await converse(preparation, settings)
-        candidates = _candidates(endpoint, self._url_index)
+        candidates = _candidates(endpoint.urls, _shown(connector, endpoint), self._url_index)
         for index, url, shown in candidates:
             link = self._link(connector, shown, settings, conn, first=first, paused=paused)
             try:
@@ -171,10 +172,16 @@ class Dialler:
             raise
 
 
-def _candidates(endpoint: Endpoint, start: int) -> list[tuple[int, str, str]]:
+def _shown(connector: Connector, endpoint: Endpoint) -> list[str]:
+    return [config.shown_url(url, connector.settings.url) for url in endpoint.shown]
+
+
+def _candidates(
+    urls: Sequence[str], shown: Sequence[str], start: int
+) -> list[tuple[int, str, str]]:
     """Return index, URL and shown URL of each candidate, beginning with the one that worked."""
-    order = [*range(start, len(endpoint.urls)), *range(start)]
-    return [(index, endpoint.urls[index], endpoint.shown[index]) for index in order]
+    order = [*range(start, len(urls)), *range(start)]
+    return [(index, urls[index], shown[index]) for index in order]
 
 
 def _about(connector: Connector, shown: str, settings: FeedSettings) -> dict[str, Any]:
@@ -184,6 +191,8 @@ def _about(connector: Connector, shown: str, settings: FeedSettings) -> dict[str
         for name, value in msgspec.structs.asdict(settings).items()
         if value is not None and not _is_secret(value)
     }
+    for key in {"url", "api_url"} & public.keys():
+        public[key] = config.masked_url(public[key])
     if connector.overlaps:
         public["overlaps"] = True
     return {

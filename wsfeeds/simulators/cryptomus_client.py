@@ -135,8 +135,8 @@ class Client:
     def _unsubscribe(self, request_id: int, channel: str, params: list[Any]) -> None:
         current = self.topics.get(channel, {})
         topics, complete = _topics(channel, params)
-        if not params and channel in PRIVATE:
-            topics, complete = current, True
+        if params == ["all"] or (not params and channel in PRIVATE):
+            topics, complete = current, True  # "all" of depth is every scale, not scale 0 alone
         elif not params:
             complete = False
         if complete or self._options.partial_apply:

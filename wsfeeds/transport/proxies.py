@@ -10,6 +10,7 @@ from wsfeeds.addresses import is_loopback
 from wsfeeds.errors import UsageError
 
 _SCHEMES = ("http", "https", "socks5", "socks5h")
+_SOCKS_PORT = 1080
 
 
 def proxy_for(
@@ -20,6 +21,9 @@ def proxy_for(
     `HTTPS_PROXY` is honoured for `wss` and `https` where no proxy is set, `NO_PROXY` (host
     names, `.suffix`, `*`) exempts hosts from both; the lower-case spellings count too.
 
+    A SOCKS proxy is returned as `socks5h`, with its port: it resolves the venue's name, as only it
+    may know the name and nobody else needs to.
+
     Raises:
         UsageError: `HTTPS_PROXY` is no proxy that can be used.
     """
@@ -27,9 +31,9 @@ def proxy_for(
     if is_loopback(host) or _exempt(host, _variable("NO_PROXY", environment)):
         return None
     if setting is not None:
-        return setting
+        return _resolving(setting)
     if urlsplit(url).scheme in {"wss", "https"}:
-        return _checked(_variable("HTTPS_PROXY", environment))
+        return _resolving(_checked(_variable("HTTPS_PROXY", environment)))
     return None
 
 
@@ -46,6 +50,15 @@ def proxy_failed(proxy: str | None, why: str) -> str:
 def _place(proxy: str) -> str:
     """Return host and port of a proxy, without user and password."""
     return urlsplit(proxy).netloc.rpartition("@")[2]
+
+
+def _resolving(proxy: str | None) -> str | None:
+    """Say where names are resolved: of a mere `socks5` the libraries think differently."""
+    parts = urlsplit(proxy or "")
+    if proxy is None or parts.scheme not in {"socks5", "socks5h"}:
+        return proxy
+    place = parts.netloc if parts.port else f"{parts.netloc.removesuffix(':')}:{_SOCKS_PORT}"
+    return parts._replace(scheme="socks5h", netloc=place).geturl()
 
 
 def _checked(value: str) -> str | None:

@@ -202,12 +202,6 @@ async def test_replies_can_be_late(serve):
         assert asyncio.get_running_loop().time() - started >= 0.15
 
 
-async def test_unsubscribing_the_unknown_is_refused(serve):
-    async with serve() as venue, venue.open() as peer:
-        assert (await peer.ask("trade_unsubscribe", "NOPE"))["error"]["code"] == 2
-        assert (await peer.ask("trade_unsubscribe", "BTC_USDT"))["data"] == SUCCESS
-
-
 @pytest.mark.parametrize("channel", CHANNELS)
 async def test_acks_carry_their_method_just_where_the_documents_show_it(serve, channel):
     async with serve() as venue, venue.open() as peer:
@@ -276,30 +270,6 @@ async def test_channels_do_not_touch_each_other(serve):
         await peer.ask("lastprice_subscribe", "BTC_USDT")
         await peer.ask("ticker_subscribe", "ETH_USDT")
         assert (await peer.update("lastprice"))["symbol"] == "BTC_USDT"
-
-
-async def test_unsubscribing_takes_just_what_it_names(serve):
-    async with serve(rate=5_000.0) as venue, venue.open() as peer:
-        await peer.ask("trade_subscribe", "all")
-        everything = {(await peer.update("trade"))["symbol"] for _ in range(200)}
-        assert len(everything) == 11
-        await peer.ask("trade_unsubscribe", *(everything - {"SHIB_USDT"}))
-        assert {(await peer.update("trade"))["symbol"] for _ in range(30)} == {"SHIB_USDT"}
-        await peer.ask("trade_unsubscribe", "all")
-        await peer.ask("ping")
-        count = len(peer.frames)
-        await peer.ask("ping")
-        assert len(peer.frames) == count + 1
-
-
-@pytest.mark.parametrize("params", [[], ["all"]])
-async def test_an_empty_list_unsubscribes_private_channels(serve, params):
-    async with serve(rate=5_000.0) as venue, venue.open() as peer:
-        await peer.ask("order_subscribe", "all")
-        await peer.update("order")
-        assert (await peer.ask("order_unsubscribe", *params))["data"] == SUCCESS
-        await peer.ask("ping")
-        assert peer.frames[-1]["method"] == "pong"
 
 
 async def test_an_idle_client_is_closed_with_1000_whatever_it_hears(serve):

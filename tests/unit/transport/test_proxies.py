@@ -40,8 +40,18 @@ def test_https_proxy_is_not_for_plain_connections(url):
 
 
 def test_the_setting_wins_over_the_environment():
-    setting = "socks5://127.0.0.1:1080"
+    setting = "https://127.0.0.1:1080"
     assert proxy_for("wss://venue.example", setting, {"HTTPS_PROXY": PROXY}) == setting
+
+
+@pytest.mark.parametrize("scheme", ["socks5", "socks5h", "SOCKS5"])
+@pytest.mark.parametrize(
+    ("given", "place"), [("p:9", "p:9"), ("p", "p:1080"), ("[::1]", "[::1]:1080")]
+)
+def test_a_socks_proxy_always_resolves_the_name(scheme, given, place):
+    proxy, expected = f"{scheme}://u%40:s%3A@{given}", f"socks5h://u%40:s%3A@{place}"
+    assert proxy_for("ws://venue.example", proxy, {}) == expected
+    assert proxy_for("wss://venue.example", None, {"HTTPS_PROXY": proxy}) == expected
 
 
 @pytest.mark.parametrize(
