@@ -5,6 +5,7 @@ To add one: a subclass of `HookCommand` with its parameters as a struct. Nothing
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, ClassVar
 
 import msgspec
@@ -14,6 +15,7 @@ from wsfeeds.command.decode import Encoding, Undecodable, decode
 from wsfeeds.command.exact import loads
 from wsfeeds.command.hooks import CommandFailed, Compiler, Context, HookCommand, registered
 from wsfeeds.command.paths import NOTHING, compile_path
+from wsfeeds.command.worker import Work
 from wsfeeds.errors import UsageError, WsfeedsError
 
 
@@ -44,9 +46,20 @@ class Send(HookCommand):
     def run(self, context: Context) -> Any:
         """Send the message by the rules of the variant."""
         try:
-            context.connection.send(self.params.send_message)
+            taken = context.connection.send(self.params.send_message)
         except WsfeedsError as error:
             raise CommandFailed(error.message) from error
+        return context.data if taken is None else self._confirmed(taken, context)
+
+    def _confirmed(self, taken: asyncio.Future[None], context: Context) -> Work:
+        """Wait until the server has taken the message."""
+        yield taken, context.deadline
+        if not taken.done():
+            raise CommandFailed("the time of the If-Else around it is over")
+        try:
+            taken.result()
+        except WsfeedsError as error:
+            raise CommandFailed(f"cannot send: {error.message}") from error
         return context.data
 
 

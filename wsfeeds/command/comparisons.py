@@ -1,11 +1,11 @@
-"""Comparisons of If-Else, as JavaScript makes them."""
+"""Comparisons of If-Else, as JavaScript makes them, but for numbers: all their digits count."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
-from wsfeeds.command.exact import text_of
+from wsfeeds.command.exact import Exact, text_of
 from wsfeeds.command.paths import NOTHING
 
 _NUMERIC = re.compile(r"\s*(?:[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)?\s*")
@@ -55,7 +55,7 @@ def _alike(left: Any, right: Any) -> bool:
     """Compare loosely: null is undefined, and a text that is a number is one."""
     if _none(left) is None or _none(right) is None:
         return _none(left) is None and _none(right) is None
-    if type(left) is type(right):
+    if type(left) is type(right) or (_is_number(left) and _is_number(right)):
         return bool(left == right)
     one, other = _number(left), _number(right)
     return one is not None and one == other
@@ -80,11 +80,11 @@ def _ordered(left: Any, operation: str, right: Any) -> bool:
 
 
 def _number(value: Any) -> float | None:
-    """Return what JavaScript makes of a value as a number, None for NaN."""
+    """Return what JavaScript makes of a value as a number, with all its digits; None for NaN."""
     if isinstance(value, bool) or value is None:
-        return float(value or 0)
+        return int(value or 0)
     if isinstance(value, int | float):
         return value
     if isinstance(value, str) and _NUMERIC.fullmatch(value):
-        return float(value) if value.strip() else 0.0
+        return Exact(value.strip()) if value.strip() else 0
     return None

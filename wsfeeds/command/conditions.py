@@ -13,11 +13,10 @@ from wsfeeds.command.comparisons import compare
 from wsfeeds.command.exact import loads
 from wsfeeds.command.hooks import CommandFailed, Compiler, Context, HookCommand
 from wsfeeds.command.paths import NOTHING, compile_path, lookup
+from wsfeeds.command.worker import Work
 from wsfeeds.errors import UsageError
 
-Operation = Literal[
-    "includes", "startsWith", "endsWith", "==", "!=", "===", "!==", ">", ">=", "<", "<="
-]
+Operation = spec.Operation
 
 
 class Operand(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +62,7 @@ class IfElse(HookCommand):
         self._true = compiler.chain(params.true_commands, f"{place}.trueCommands")
         self._false = compiler.chain(params.false_commands, f"{place}.falseCommands")
 
-    def run(self, context: Context) -> Any:
+    def run(self, context: Context) -> Work:
         """Judge the condition and run the list it chooses."""
         params = self.params
         subject = self._subject(context)
@@ -72,7 +71,7 @@ class IfElse(HookCommand):
         limit = monotonic() + params.timeout / 1000
         context.deadline = limit if outer is None else min(outer, limit)
         try:
-            return chosen.run(context)
+            return (yield from chosen.run(context))
         finally:
             context.deadline = outer
 

@@ -1,14 +1,17 @@
 """JSON whose numbers keep their digits through every command.
 
-Fractions become `Exact`, a float that JSONPath and If-Else can compare and that is written again as
-it came; integers are Python's, of any size.
+Fractions become `Exact`, a float that JSONPath and If-Else can compare by all its digits and that
+is written again as it came; integers are Python's, of any size.
 """
 
 from __future__ import annotations
 
 import json
+import operator
 import re
-from typing import Any, Self
+from collections.abc import Callable
+from decimal import Decimal, InvalidOperation
+from typing import Any, Self, cast
 
 import msgspec
 
@@ -16,7 +19,10 @@ _MINUS_ZERO = re.compile(r"(?:^|[\[:,\s])-0(?:$|[\s,}\]])").search
 
 
 class Exact(float):
-    """A number with a fraction or exponent, and its text."""
+    """A number with a fraction or exponent, and its text.
+
+    It compares with its like and with integers by all its digits, with floats as a float.
+    """
 
     __slots__ = ("text",)
     text: str
@@ -31,6 +37,38 @@ class Exact(float):
         return self.text
 
     __repr__ = __str__
+
+    def __eq__(self, other: object) -> bool:
+        return _compared(self, other, operator.eq)
+
+    def __ne__(self, other: object) -> bool:
+        return _compared(self, other, operator.ne)
+
+    def __lt__(self, other: float) -> bool:
+        return _compared(self, other, operator.lt)
+
+    def __le__(self, other: float) -> bool:
+        return _compared(self, other, operator.le)
+
+    def __gt__(self, other: float) -> bool:
+        return _compared(self, other, operator.gt)
+
+    def __ge__(self, other: float) -> bool:
+        return _compared(self, other, operator.ge)
+
+    __hash__ = float.__hash__
+
+
+def _compared(one: Exact, other: Any, judge: Callable[[Any, Any], bool]) -> bool:
+    if isinstance(other, Exact | int) and not isinstance(other, bool):
+        try:
+            exact = Decimal(other.text) if isinstance(other, Exact) else other
+            return judge(Decimal(one.text), exact)
+        except InvalidOperation:  # an exponent of nineteen digits
+            return judge(float(one), float(other))
+    if isinstance(other, float):
+        return judge(float(one), other)
+    return cast("bool", NotImplemented)  # what Python asks of a comparison
 
 
 def _written(value: object) -> msgspec.Raw:

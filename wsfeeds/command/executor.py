@@ -30,6 +30,7 @@ _HEALTHY_AFTER = 10.0
 _ITEM_POLL = 0.25
 _CLOSE_WITHIN = 6.0
 """Seconds after which a goodbye is given up; variants bound theirs by five."""
+_UNANSWERED = "the server did not answer our close"
 _OPENED_FIRST = "the connection ended before it was established"
 
 
@@ -78,7 +79,7 @@ class Run:
     def finish(self, reason: str) -> None:
         """End the run politely: no further message, a clean close, `onClose`, no new attempt."""
         if self._life is not None:
-            self._life.deaf = True
+            self._life.finish()
         if self._stopping is None:
             self._early = self._early or reason
         elif not self._stopping.done():
@@ -219,7 +220,9 @@ class Run:
         stopped = self._stopping.done() and not life.ended.done()
         await self._close(life)
         if stopped:
-            return Ended(code=1000, clean=True)
+            if life.session is not None and not life.session.parted:
+                return Ended(code=1006, reason=_UNANSWERED, by_us=True)
+            return Ended(code=1000, clean=True, by_us=True)
         return life.ended.result()
 
     async def _close(self, life: Life) -> None:
@@ -232,13 +235,17 @@ class Run:
     def connected(self, life: Life) -> None:
         """Run `onConnect`, and report what an outage may have cost."""
         self.reports.fact(SessionEvent(feed=FEED, state="connected", url=life.shown_url))
-        self.reports.run_hook("onConnect", None, life, self._clock.now())
+        now = self._clock.now()
+        life.worker.do(lambda: self.reports.run_hook("onConnect", None, life, now))
+        life.worker.do(self._subscribed)
+        self.reports.flush()
+
+    def _subscribed(self) -> None:
         self.reports.fact(SessionEvent(feed=FEED, state="subscribed", symbols=[]))
         outage, self._outage = self._outage, None
         if outage is not None:
             reason, since = outage
             self.reports.fact(Gap(feed=FEED, reason=reason, from_ts=since, to_ts=self._clock.now()))
-        self.reports.flush()
 
     # --- the end of a connection
 
@@ -255,10 +262,11 @@ class Run:
         self.reports.fact(
             SessionEvent(feed=FEED, state="disconnected", reason=reason or None, code=code)
         )
-        if not ended.clean:
-            self.reports.socket_error(_told(ended), "connection", life)
+        if not (ended.clean or ended.by_us):
+            self.reports.socket_error(_told(ended), ended.phase, life)
         closed = {"code": ended.code, "reason": ended.reason, "wasClean": ended.clean}
-        self.reports.run_hook("onClose", closed, life, self._clock.now())
+        now = self._clock.now()
+        life.worker.do(lambda: self.reports.run_hook("onClose", closed, life, now))
         self.reports.flush()
         if self._outage is None:
             self._outage = ("stale" if ended.stale else "disconnect", life.last_message_ts)

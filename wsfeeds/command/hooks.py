@@ -1,14 +1,15 @@
 """Lists of commands, compiled once, run inline; docs/protocols/websocket_v2.md, section 3.
 
-A chain runs without waiting: whoever delivers a message waits for its chain, so hooks never
-overlap, messages keep their order and a slow chain slows the reading.
+A chain runs where a message is delivered; only the outcome of a Send by HTTP is waited for, see
+`wsfeeds.command.worker`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
@@ -18,7 +19,8 @@ from wsfeeds.clock import monotonic
 from wsfeeds.command import spec
 from wsfeeds.command.exact import loads
 from wsfeeds.command.paths import NOTHING, lookup
-from wsfeeds.command.variables import NoValue, Variables, has_variables
+from wsfeeds.command.variables import NoValue, Variables, names_secret, varies
+from wsfeeds.command.worker import Work
 from wsfeeds.config import nearest
 from wsfeeds.errors import UsageError, WsfeedsError
 
@@ -30,8 +32,11 @@ class CommandFailed(WsfeedsError):
 class Peer(Protocol):
     """The connection, as commands see it."""
 
-    def send(self, text: str) -> None:
-        """Send a message by the variant's rules; raises `WsfeedsError` where that is impossible."""
+    def send(self, text: str) -> asyncio.Future[None] | None:
+        """Send a message by the variant's rules; raises `WsfeedsError` where that is impossible.
+
+        Where the server confirms it, the future does, or fails with a `WsfeedsError`.
+        """
 
     def request_close(self) -> None:
         """Close cleanly and finish once the running chain is through."""
@@ -116,7 +121,7 @@ class HookCommand(ABC):
 
     @abstractmethod
     def run(self, context: Context) -> Any:
-        """Return the output, `NOTHING` for no value.
+        """Return the output, `NOTHING` for no value; or the `Work` that ends with it.
 
         Raises:
             CommandFailed: It could not be done.
@@ -163,10 +168,15 @@ class Compiler:
         return Chain([self._step(each, f"{place}[{i}]") for i, each in enumerate(commands)])
 
     def _step(self, command: spec.Command, place: str) -> Step:
-        kind = _find(command, place)
-        raw, where = command.params, f"{place}.params"
+        known = self.variables.known
+        named = spec.Command(
+            id=command.id, type=known(command.type), command=known(command.command)
+        )
+        kind = _find(named, place)
+        where = f"{place}.params"
+        raw = spec.tidied(command.params, kind.params_type)
         self.warnings += spec.unknown_members(raw, kind.params_type, where)
-        dynamic = not kind.expands_itself and has_variables(raw)
+        dynamic = not kind.expands_itself and varies(raw)
         return Step(kind, self, raw, where, dynamic=dynamic)
 
 
@@ -217,24 +227,41 @@ class Step:
         self._compiler = compiler
         self._raw = raw
         self._fixed = None
+        known = raw if kind.expands_itself else compiler.variables.known(raw)
         if dynamic:
-            spec.convert(raw, kind.params_type, place)
+            self._convert(known)
         else:
-            self._fixed = self._make(raw)
+            self._fixed = self._make(known)
 
     def _make(self, raw: dict[str, Any]) -> HookCommand:
-        params = spec.convert(raw, self.kind.params_type, self.place)
-        return self.kind(params, self.place, self._compiler)
+        try:
+            return self.kind(self._convert(raw), self.place, self._compiler)
+        except UsageError as error:
+            raise self._discreet(error) from None
 
-    def run(self, context: Context) -> Any:
-        """Return the command's output.
+    def _convert(self, raw: dict[str, Any]) -> Any:
+        try:
+            return spec.convert(raw, self.kind.params_type, self.place)
+        except UsageError as error:
+            raise self._discreet(error) from None
+
+    def _discreet(self, error: UsageError) -> UsageError:
+        """Return an error that quotes no part of a secret."""
+        if self.kind.expands_itself or not names_secret(self._raw):
+            return error
+        place, _, _ = error.message.partition(": ")
+        return UsageError(f"{place}: cannot be used with the value that its %{{NAME}} has")
+
+    def run(self, context: Context) -> Work:
+        """Return the command's output, having yielded what it waits for.
 
         Raises:
             CommandFailed: It could not be done; the message begins with its place.
         """
         try:
             command = self._fixed or self._make(self._expanded(context))
-            return command.run(context)
+            output = command.run(context)
+            return (yield from output) if isinstance(output, Generator) else output
         except CommandFailed as error:
             raise CommandFailed(_within(self.place, error.message)) from error
         except UsageError as error:  # only the expanded parameters showed it
@@ -267,8 +294,10 @@ class Chain:
         self.silent = all(step.kind.sends_only for step in steps)
         """Whether it has no output of its own."""
 
-    def run(self, context: Context) -> Any:
+    def run(self, context: Context) -> Work:
         """Return the last command's output, `NOTHING` where it had none.
+
+        It yields what commands wait for.
 
         Raises:
             CommandFailed: A command could not do its work; those after it did not run.
@@ -276,5 +305,5 @@ class Chain:
         for step in self.steps:
             if context.deadline is not None and monotonic() > context.deadline:
                 raise CommandFailed(f"{step.place}: the time of the If-Else around it is over")
-            context.data = step.run(context)
+            context.data = yield from step.run(context)
         return context.data

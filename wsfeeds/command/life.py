@@ -1,21 +1,26 @@
 """One connection of a run: its hooks, its timers, and how it ended.
 
 Everything a variant reports is worked off within its call, so a slow chain or a blocked output
-slows the reading, and nothing waits in a queue.
+slows the reading. Only behind a Send whose POST is not answered do messages wait, up to a thousand;
+then the reading pauses.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, Protocol
 
 from wsfeeds.clock import Clock, monotonic
 from wsfeeds.command.reports import Reports
 from wsfeeds.command.spec import Params
 from wsfeeds.command.variants import Ended, Phase, SendFailed, VariantSession
+from wsfeeds.command.worker import Worker
 from wsfeeds.errors import OutputFailed, ReaderGone, WsfeedsError
 from wsfeeds.pipeline import Gate
+
+_MOST_WAITING = 1000
 
 
 class Owner(Protocol):
@@ -48,7 +53,8 @@ class Life:
         """Where to, free of secrets."""
         self.connected = False
         self.deaf = False
-        self.paused = False
+        self.worker = Worker(done=self._chain_over, resumed=self._resumed, failed=self.on_fault)
+        self.behind = self._crowded = False
         self.recv_ts = clock.now()
         self.last_message_ts: int | None = None
         self.evidence_at: float | None = None
@@ -91,7 +97,6 @@ class Life:
     def _start(self) -> None:
         self._gate.attach(self)
         self._owner.connected(self)
-        self._chain_over()
         interval = self.params.on_interval
         if interval is not None:
             self._every("interval", interval.interval_ms / 1000, self._reports.tick)
@@ -107,10 +112,11 @@ class Life:
         self._last_message = self._last_activity
         self.last_message_ts = self.recv_ts
         try:
-            self._reports.run_hook("onMessage", text, self, self.recv_ts)
-            self._chain_over()
+            self.worker.do(partial(self._reports.run_hook, "onMessage", text, self, self.recv_ts))
         except Exception as error:  # noqa: BLE001  # outermost: the event loop would swallow it
             self.on_fault(error)
+        if self.worker.waiting >= _MOST_WAITING and not self._crowded:
+            self._pause(crowded=True)
 
     def on_read(self) -> None:
         """Write out what the read brought."""
@@ -168,36 +174,63 @@ class Life:
 
     # --- the connection that commands see
 
-    def send(self, text: str) -> None:
-        """Send a message by the variant's rules.
+    def send(self, text: str) -> asyncio.Future[None] | None:
+        """Send a message by the variant's rules; see `VariantSession.send`.
 
         Raises:
             SendFailed: The connection is not open.
         """
         if self.session is None or not self.connected or self.ended.done():
             raise SendFailed("the connection is not open")
-        self.session.send(text)
+        return self.session.send(text)
 
     def request_close(self) -> None:
         """Close cleanly and finish once the running chain is through."""
         self._close_wanted = True
+
+    def finish(self) -> None:
+        """Hear nothing more, and leave out what still waits for its turn."""
+        self.deaf = True
+        for _ in range(self.worker.clear()):
+            self._reports.skipped("after the end")
 
     def _chain_over(self) -> None:
         if self._close_wanted and not self.deaf:
             self.deaf = True
             self._owner.finish("closed by the document")
 
+    def _resumed(self) -> None:
+        """Write out what a chain that had waited brought; read on, if that had stopped."""
+        if self._crowded and self.worker.waiting < _MOST_WAITING // 2:
+            self._resume(crowded=True)
+        self._reports.flush()
+
     # --- Valve
+
+    @property
+    def paused(self) -> bool:
+        """Whether nothing is read now: an output is behind, or too many messages wait."""
+        return self.behind or self._crowded
 
     def pause_reading(self) -> None:
         """Leave the network unread: an output is behind."""
-        self.paused = True
-        if self.session is not None:
-            self.session.pause_reading()
+        self._pause(behind=True)
 
     def resume_reading(self) -> None:
         """Read on; silence counts from here."""
-        self.paused = False
+        self._resume(behind=True)
+
+    def _pause(self, *, behind: bool = False, crowded: bool = False) -> None:
+        self.behind |= behind
+        self._crowded |= crowded
+        if self.session is not None:
+            self.session.pause_reading()
+
+    def _resume(self, *, behind: bool = False, crowded: bool = False) -> None:
+        self.behind &= not behind
+        self._crowded &= not crowded
+        if self.paused:
+            return
         self._last_activity = self._last_message = monotonic()
         if self.session is not None:
             self.session.resume_reading()
@@ -214,7 +247,6 @@ class Life:
             self._timers[name] = self._loop.call_at(due, fire)
             if not self.deaf:
                 self._guard(lambda: call(self))
-                self._chain_over()
 
         self._timers[name] = self._loop.call_at(due, fire)
 
@@ -265,6 +297,10 @@ class Life:
             for task in list(self._tasks):
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+            try:
+                await self.worker.settled()
+            finally:
+                self.worker.stop()
             if self.session is not None:
                 self._report_unfinished(self.session)
                 await self.session.route.aclose()

@@ -27,17 +27,20 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     """How a connection ended; `code`, `reason` and `clean` become the data of `onClose`.
 
     `by_server` is a close by the variant's own protocol or a close frame (`stopOn.serverClose`); a
-    dropped connection is none. `error` is why there is to be an `onError` run before, and, unless
-    it is transient, why there is no further attempt. `stale` is silence. `retry_after` is the
-    least wait before the next attempt, in seconds.
+    dropped connection is none. `by_us` is a close of ours: no socket error. `error` is why there is
+    to be an `onError` run before, and, unless it is transient, why there is no further attempt;
+    `phase` is for that `onError`. `stale` is silence. `retry_after` is the least wait before the
+    next attempt, in seconds.
     """
 
     code: int | None = None
     reason: str = ""
     clean: bool = False
     by_server: bool = False
+    by_us: bool = False
     stale: bool = False
     error: WsfeedsError | None = None
+    phase: Phase = "connection"
     retry_after: float | None = None
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 from typing import Any
 
+from wsfeeds.command.exact import Exact
 from wsfeeds.errors import UsageError
 
 
@@ -72,7 +74,38 @@ def _environment() -> tuple[Any, type[Exception]]:
             "another package took the module name jsonpath: uninstall jsonpath-python, then "
             "pip install --force-reinstall python-jsonpath"
         )
-    return jsonpath.JSONPathEnvironment(strict=True), jsonpath.JSONPathError
+    return _exact(jsonpath)(strict=True), jsonpath.JSONPathError
+
+
+def _exact(jsonpath: Any) -> Any:
+    """Return the library's environment, with number literals that keep their digits."""
+    parse = importlib.import_module("jsonpath.parse")
+
+    class Parser(parse.Parser):  # type: ignore[misc,name-defined]
+        """Checks literals as the library does, and takes their value from the text."""
+
+        def parse_float_literal(self, stream: Any) -> Any:
+            text = stream.current().value
+            super().parse_float_literal(stream)
+            return parse.FloatLiteral(value=Exact(text))
+
+        def parse_integer_literal(self, stream: Any) -> Any:
+            text = stream.current().value
+            with contextlib.suppress(OverflowError):  # the library makes a float of it
+                super().parse_integer_literal(stream)
+            return parse.IntegerLiteral(value=_integer(text))
+
+    class Environment(jsonpath.JSONPathEnvironment):  # type: ignore[misc]
+        """Parses with it."""
+
+        parser_class = Parser
+
+    return Environment
+
+
+def _integer(text: str) -> int | Exact:
+    """Return an integer literal's value; one of thousands of digits, or with an exponent, too."""
+    return int(text) if text.removeprefix("-").isdecimal() and len(text) < 4000 else Exact(text)
 
 
 def lookup(value: Any, path: str) -> Any:

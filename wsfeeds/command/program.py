@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, get_args
 
@@ -34,27 +35,38 @@ class Program:
             UsageError: Something cannot work; the message begins with its place.
         """
         self.settings = settings
+        self.warnings: list[str] = []
         try:
             self.variables = Variables(raw, environment)
         except RecursionError:
             raise UsageError(_TOO_DEEP) from None
+        named = self.variables.secrets.values()
+        told = Masking(named, Redactor(named)).told  # messages may quote what a variable became
         try:
             self._check(raw)
         except RecursionError:
             raise UsageError(_TOO_DEEP) from None
-        except UsageError as error:  # it may quote what a variable became
-            named = self.variables.secrets.values()
-            raise UsageError(Masking(named, Redactor(named)).told(error.message)) from None
+        except UsageError as error:
+            raise UsageError(told(error.message)) from None
+        self.warnings = [told(warning) for warning in self.warnings]
 
     def _check(self, raw: Any) -> None:
+        raw = spec.tidied(raw, spec.Document)
+        given = raw.get("params") if isinstance(raw, dict) else None
+        if isinstance(given, dict):
+            self._hooks = {key: value for key, value in given.items() if key in _HOOKS}
+            outer = {key: value for key, value in given.items() if key not in _HOOKS}
+            expanded, _ = self._expanded(outer, {})
+            raw = raw | {"params": expanded | self._hooks}
+            sound, _ = spec.without_foreign(expanded)
+            self._outer = {key: value for key, value in outer.items() if key in sound}
         document, self.warnings = spec.read_document(raw)
-        params = document.params
+        self._judge(document.params)
+
+    def _judge(self, params: spec.Params) -> None:
         self.stop_on = params.stop_on
         compiler = Compiler(self.variables)
         self.chains = _chains(compiler, params)
-        given = raw["params"]
-        self._outer = {key: value for key, value in given.items() if key not in _HOOKS}
-        self._hooks = {key: value for key, value in given.items() if key in _HOOKS}
         expanded = self.expanded({})
         self.variant = find_variant(expanded.protocol)
         self.warnings += [*compiler.warnings, *self.variant.check(expanded)]
@@ -103,9 +115,17 @@ class Program:
         Raises:
             UsageError: A variable has no value outside of a hook, or a wrong one.
         """
+        raw, shown = self._expanded(self._outer, found)
+        params: spec.Params = spec.convert(raw | self._hooks, spec.Params, "params")
+        strings.check_url(params.url)
+        strings.check_header_values(params.headers)
+        return params, masked_url(shown)
+
+    def _expanded(self, outer: dict[str, Any], found: dict[str, Any]) -> tuple[dict[str, Any], str]:
+        """Return what stands outside of hooks with its variables expanded, and the URL to show."""
         raw: dict[str, Any] = {}
         shown = ""
-        for key, value in self._outer.items():
+        for key, value in outer.items():
             try:
                 if key == "url" and isinstance(value, str):
                     raw[key], shown = self.variables.twice(value, lambda path: lookup(found, path))
@@ -114,10 +134,7 @@ class Program:
             except NoValue as error:
                 raise UsageError(f"params.{key}: {error.message} (%{{NAME}} takes NAME from the "
                                  "environment)") from error  # fmt: skip
-        params: spec.Params = spec.convert(raw | self._hooks, spec.Params, "params")
-        strings.check_url(params.url)
-        strings.check_header_values(params.headers)
-        return params, masked_url(shown)
+        return raw, shown
 
     def route(
         self,
@@ -175,4 +192,10 @@ def _check_ciphers(ciphers: str) -> None:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).set_ciphers(ciphers)
     except (ssl.SSLError, ValueError) as error:
+        names = [name for name in re.split("[:, ]+", ciphers) if name]
+        if names and all(name.startswith("TLS_") for name in names):
+            raise UsageError(
+                "params.ciphers: governs TLS 1.2 and below only, and these are suites of TLS 1.3, "
+                "which are always offered"
+            ) from error
         raise UsageError("params.ciphers: OpenSSL knows no such cipher") from error

@@ -13,6 +13,7 @@ from wsfeeds.command.masking import Masking
 from wsfeeds.command.paths import NOTHING
 from wsfeeds.command.program import Program
 from wsfeeds.command.results import Results
+from wsfeeds.command.worker import Work, Worker
 from wsfeeds.events import ErrorEvent, Event, Malformed, SessionEvent, Unknown
 from wsfeeds.opaque import exact_json
 from wsfeeds.pipeline import Stream
@@ -25,8 +26,12 @@ class Connection(Peer, Protocol):
     """The connection on which something happens."""
 
     @property
-    def paused(self) -> bool:
+    def behind(self) -> bool:
         """Whether an output is behind."""
+
+    @property
+    def worker(self) -> Worker:
+        """Does what its hooks ask for, one after another."""
 
 
 class Reports:
@@ -58,14 +63,15 @@ class Reports:
         """What `key` stored, for the whole run."""
         self.masking = Masking(program.variables.secrets.values(), stream.redactor)
         self.results = Results(stream, masking=self.masking, count=count, on_count=on_count)
+        self._ticking: Connection | None = None
         self._program = program
         self._stream = stream
         self._clock = clock
 
     # --- hooks
 
-    def run_hook(self, hook: spec.Hook, data: Any, connection: Connection, recv_ts: int) -> None:
-        """Run the chain of a hook to its end and publish its output."""
+    def run_hook(self, hook: spec.Hook, data: Any, connection: Connection, recv_ts: int) -> Work:
+        """Run the chain of a hook to its end and publish its output; yields what it waits for."""
         chain = self._program.chains.get(hook)
         if chain is None or (hook != "onMessage" and not chain.steps):
             return
@@ -77,7 +83,7 @@ class Reports:
             vars=self.vars,
         )
         try:
-            output = chain.run(context)
+            output = yield from chain.run(context)
             if hook != "onMessage" and chain.silent:
                 return
             if output is not NOTHING:
@@ -90,22 +96,36 @@ class Reports:
             self._complain(hook, "the data is nested too deeply")
 
     def tick(self, connection: Connection) -> None:
-        """Run `onInterval`; what would publish waits for a reader that is behind."""
-        if connection.paused and not self._program.chains["onInterval"].silent:
+        """Run `onInterval`; what would publish waits for a reader that is behind.
+
+        A tick is skipped while the one before it is not through.
+        """
+        waits = connection.behind and not self._program.chains["onInterval"].silent
+        if waits or self._ticking is connection:
             return
-        self.run_hook("onInterval", self.results.current, connection, self._clock.now())
+        self._ticking = connection
+        connection.worker.do(lambda: self._tick(connection))
         self.flush()
+
+    def _tick(self, connection: Connection) -> Work:
+        try:
+            yield from self.run_hook(
+                "onInterval", self.results.current, connection, self._clock.now()
+            )
+        finally:
+            self._ticking = None
 
     def beat(self, connection: Connection) -> None:
         """Publish the current result again."""
-        if not connection.paused:
+        if not connection.behind:
             self.results.repeat(self._clock.now())
             self.flush()
 
     def socket_error(self, message: str, phase: Phase, connection: Connection) -> None:
         """Run `onError`."""
         data = {"message": self.masking.told(message), "phase": phase}
-        self.run_hook("onError", data, connection, self._clock.now())
+        now = self._clock.now()
+        connection.worker.do(lambda: self.run_hook("onError", data, connection, now))
         self.flush()
 
     # --- facts

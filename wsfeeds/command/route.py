@@ -17,12 +17,13 @@ from wsfeeds import config
 from wsfeeds.config.run import RunSettings
 from wsfeeds.errors import CredentialsRefused, Transient, UsageError, WsfeedsError
 from wsfeeds.transport.base import Connection, Dial, Listener, Transport, UpgradeRefused
-from wsfeeds.transport.proxies import proxy_for
+from wsfeeds.transport.proxies import proxy_failed, proxy_for, through
 
 if TYPE_CHECKING:
     import httpx
 
 _REFUSED = frozenset({401, 403})
+_PROXY_REFUSES = 407
 _SCHEMES = {"ws": "http", "wss": "https", "http": "http", "https": "https"}
 _NO_HOST = "this URL cannot be used: its host is no name"
 _SOCKET_SCHEMES = {"http": "ws", "https": "wss"}
@@ -196,6 +197,7 @@ class Route:
 
         self._check(url)
         client = self._client(http_url(url))
+        proxy = proxy_for(http_url(url), self._proxy)
         connect = timeout or self.settings.connect_timeout
         limits = httpx.Timeout(connect, read=timeout_read or timeout)
         sent = self._merged(headers)
@@ -208,13 +210,19 @@ class Route:
                 request.headers["Cookie"] = f"{self._cookie}; {held}" if held else self._cookie
             response = await client.send(request, stream=True)
             try:
+                if response.status_code == _PROXY_REFUSES and proxy is not None:
+                    told = f"HTTP {_PROXY_REFUSES} {response.reason_phrase}"
+                    raise Transient(proxy_failed(proxy, told), code=_PROXY_REFUSES)
                 yield response
             finally:
                 await response.aclose()
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise UsageError(f"this URL cannot be used: {error}") from error
+        except httpx.ProxyError as error:
+            raise Transient(proxy_failed(proxy, _plain(error))) from error
         except httpx.HTTPError as error:
-            raise Transient(f"{urlsplit(url).hostname}: {_plain(error)}") from error
+            place = f"{urlsplit(url).hostname}{through(proxy)}"
+            raise Transient(f"{place}: {_plain(error)}") from error
 
     async def aclose(self) -> None:
         """Close what is kept open for further requests."""

@@ -21,7 +21,7 @@ from wsfeeds.command.signalr_pulse import Pulse
 from wsfeeds.command.signalr_transports import Connector
 from wsfeeds.command.spec import Params
 from wsfeeds.command.variants import VariantSession
-from wsfeeds.errors import Transient, UsageError, WsfeedsError
+from wsfeeds.errors import CredentialsRefused, Transient, UsageError, WsfeedsError
 
 NO_RECONNECT_WAIT = 30.0
 _GOODBYE_WITHIN = 2.0
@@ -71,7 +71,13 @@ class Client(VariantSession):
         connector = Connector(self.params, self.route, self.listener, self)
         self._pipe, self._agreement = await connector.connect()
         if not isinstance(self._pipe, SocketPipe):
-            self._poster = Poster(self.listener, self._post, self._posted, self._unsent)
+            self._poster = Poster(
+                self.listener,
+                self._post,
+                self._posted,
+                self._unsent,
+                within=self.route.settings.connect_timeout,
+            )
         self._apply_pause()
         with contextlib.suppress(SendFailed):  # already lost: then that is known by now
             self._transmit(messages.HANDSHAKE)
@@ -185,19 +191,21 @@ class Client(VariantSession):
 
     # --- sending
 
-    def send(self, text: str) -> None:
+    def send(self, text: str) -> asyncio.Future[None] | None:
         """Send a message of the hub protocol, see `signalr_messages.outgoing`."""
         if self._over or not self._shaken.done():
             raise SendFailed("the connection is not open")
-        self._transmit(messages.outgoing(text))
+        return self._transmit(messages.outgoing(text), ours=False)
 
-    def _transmit(self, message: str) -> None:
+    def _transmit(self, message: str, *, ours: bool = True) -> asyncio.Future[None] | None:
+        taken = None
         if isinstance(self._pipe, SocketPipe):
             self._pipe.send(message)
         elif self._poster is not None:
-            self._poster.put(message)
+            taken = self._poster.put(message, ours=ours)
         if self._pulse is not None:
             self._pulse.sent()
+        return taken
 
     async def _post(self, message: str) -> Reply:
         agreement = self._agreement
@@ -206,17 +214,21 @@ class Client(VariantSession):
 
     def _posted(self, reply: Reply) -> None:
         if reply.status == 404:
-            self._end(ended_by(reply, "a message"))
-        elif not 200 <= reply.status < 300:
-            self._unsent(refusal(reply.status, "a message", reply.headers))
-        elif isinstance(self._pipe, PollPipe):
+            ended = ended_by(reply, "a message")
+            self._end(ended)
+            raise SendFailed(ended.reason)
+        if not 200 <= reply.status < 300:
+            raise refusal(reply.status, "a message", reply.headers)
+        if isinstance(self._pipe, PollPipe):
             self.heard()  # an idle poll says nothing for longer than silence may last
 
     def _unsent(self, error: WsfeedsError) -> None:
-        if self._shaken.done():
-            self.listener.on_error(error.message, "send")
-        else:
+        if not self._shaken.done():
             self._fail(error)
+        elif isinstance(error, CredentialsRefused):
+            self._end(Ended(code=1006, reason=error.message, error=error, phase="send"))
+        elif not self._over:
+            self.listener.on_error(error.message, "send")
 
     # --- timers
 
@@ -268,6 +280,7 @@ class Client(VariantSession):
         pipe, self._pipe = self._pipe, None
         if pipe is not None:
             await pipe.close()
+            self.parted = not isinstance(pipe, SocketPipe) or pipe.parted
 
     def unfinished(self) -> Sequence[tuple[str, bytes]]:
         """Return what there is of a record that the server did not finish."""

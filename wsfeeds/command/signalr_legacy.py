@@ -21,7 +21,7 @@ from wsfeeds.command.signalr_legacy_negotiation import Filter, Terms, connection
 from wsfeeds.command.signalr_posting import Poster
 from wsfeeds.command.spec import Params
 from wsfeeds.command.variants import VariantSession
-from wsfeeds.errors import Transient, WsfeedsError
+from wsfeeds.errors import CredentialsRefused, Transient, WsfeedsError
 
 _GOODBYE_WITHIN = 2.0
 _ORDER = ("webSockets", "serverSentEvents", "longPolling")
@@ -119,7 +119,13 @@ class Client(VariantSession):
         if b"started" not in reply.body:
             raise Transient("start was answered with something else than started")
         if link.transport != "webSockets":
-            self._poster = Poster(self.listener, self._post, self._posted, self._unsent)
+            self._poster = Poster(
+                self.listener,
+                self._post,
+                self._posted,
+                self._unsent,
+                within=self.route.settings.connect_timeout,
+            )
         link.begin()
         early, self._early = self._early or [], None
         self.listener.on_connected()
@@ -242,7 +248,7 @@ class Client(VariantSession):
 
     # --- sending
 
-    def send(self, text: str) -> None:
+    def send(self, text: str) -> asyncio.Future[None] | None:
         """Send a call, see `signalr_legacy_messages.outgoing`.
 
         Raises:
@@ -252,11 +258,11 @@ class Client(VariantSession):
             raise SendFailed("the connection is not open")
         message = messages.outgoing(text, self._numbers)
         if self._poster is not None:
-            self._poster.put(message)
-        elif self._link.socket is not None:
-            self._link.socket.send(message)
-        else:
+            return self._poster.put(message)
+        if self._link.socket is None:
             raise SendFailed("the connection is being opened again")
+        self._link.socket.send(message)
+        return None
 
     async def _post(self, message: str) -> Reply:
         assert self._terms is not None
@@ -267,12 +273,15 @@ class Client(VariantSession):
 
     def _posted(self, reply: Reply) -> None:
         if not 200 <= reply.status < 300:
-            self._unsent(refusal(reply.status, "a call", reply.headers))
-        elif reply.body.strip():
+            raise refusal(reply.status, "a call", reply.headers)
+        if reply.body.strip():
             self.taken(reply.body)
 
     def _unsent(self, error: WsfeedsError) -> None:
-        self.listener.on_error(error.message, "send")
+        if isinstance(error, CredentialsRefused):
+            self.gone(Ended(code=1006, reason=error.message, error=error, phase="send"))
+        elif not self._over:
+            self.listener.on_error(error.message, "send")
 
     # --- back-pressure
 
@@ -307,6 +316,7 @@ class Client(VariantSession):
                     url = self._terms.url("abort", self._link.transport)
                     await self.route.fetch("POST", url, headers=self._terms.headers)
         await self._link.close()
+        self.parted = self._link.parted
 
     def _drop_early(self) -> None:
         """Count the calls that nobody will see, for their connection was never started."""

@@ -61,6 +61,8 @@ class Link:
     ) -> None:
         """Prepare; nothing is opened."""
         self.transport = transport
+        self.parted = True
+        """Whether the peer answered our close, see `VariantSession`."""
         self._params = params
         self._route = route
         self._listener = listener
@@ -283,6 +285,7 @@ class Link:
         if pipe is not None:
             pipe.deaf = True
             await pipe.close()
+            self.parted = not isinstance(pipe, SocketPipe) or pipe.parted
 
     def discard(self) -> None:
         """Give the transport up: it did not work."""

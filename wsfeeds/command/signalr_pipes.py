@@ -15,6 +15,7 @@ from wsfeeds.command.signalr_urls import with_query
 from wsfeeds.command.spec import Params
 from wsfeeds.command.variants import SocketSession
 from wsfeeds.errors import Transient, WsfeedsError
+from wsfeeds.transport.base import LOST
 
 _POLL_WITHIN = 110.0
 """Seconds for a poll's answer; servers answer after 90 at the latest."""
@@ -71,6 +72,7 @@ class SocketPipe(SocketSession):
     def on_close(self, code: int, reason: str) -> None:
         """Tell the taker."""
         self.connection = None
+        self.parted = code != LOST
         self._stop_timers()
         try:
             if not self.deaf:

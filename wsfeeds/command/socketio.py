@@ -255,12 +255,13 @@ class Client(SocketSession):
 
     # --- what is sent
 
-    def send(self, text: str) -> None:
+    def send(self, text: str) -> asyncio.Future[None] | None:
         """Send an event, or a raw packet where the text begins with a digit."""
         if not self._joined.done() or self._over:
             raise SendFailed("the connection is not open")
         raw = text[:1].isascii() and text[:1].isdigit()
         self._transmit(text if raw else self._codec.event(text))
+        return None
 
     def _transmit(self, packet: str) -> None:
         if self._held is not None:

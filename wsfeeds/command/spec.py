@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, get_args
 import msgspec
 from msgspec import Meta
 
-from wsfeeds.command.exact import Exact
+from wsfeeds.command.exact import Exact, text_of
 from wsfeeds.config import nearest
 from wsfeeds.errors import UsageError
 
@@ -22,8 +22,12 @@ Protocol = Literal["native", "signalr", "signalr-legacy", "socketio"]
 TransportName = Literal["webSockets", "serverSentEvents", "longPolling"]
 Milliseconds = Annotated[float, Meta(gt=0, description="milliseconds")]
 Hook = Literal["onConnect", "onMessage", "onInterval", "onError", "onClose"]
+Operation = Literal[
+    "includes", "startsWith", "endsWith", "==", "!=", "===", "!==", ">", ">=", "<", "<="
+]
 PROXY_SCHEMES = ("http", "https", "socks5", "socks5h")
 _TIMES = frozenset({"intervalMs", "heartbeatIntervalMs", "inactiveAfterMs", "timeout"})
+_INTEGERS = frozenset({"id", "port"})
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _OURS = frozenset({"host", "connection", "upgrade", "content-length", "transfer-encoding"})
 
@@ -99,6 +103,12 @@ class Params(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     stop_on: StopOn = StopOn()
 
 
+_BLOCKS: dict[str, tuple[Any, frozenset[str]]] = {
+    "signalr": (SignalROptions, frozenset({"signalr", "signalr-legacy"})),
+    "socketio": (SocketIOOptions, frozenset({"socketio"})),
+}
+
+
 class Document(msgspec.Struct, frozen=True, kw_only=True):
     """The whole document: `{"command": "websocket-v2", "params": {…}}`."""
 
@@ -133,9 +143,11 @@ def read_document(raw: Any) -> tuple[Document, list[str]]:
         raise UsageError('the document must be {"command": "websocket-v2", "params": {…}}')
     _check_identity(raw)
     _check_headers(raw.get("params"))
-    document = convert(raw, Document, "")
+    params, warnings = without_foreign(raw.get("params"))
+    document = convert(raw | {"params": params} if "params" in raw else raw, Document, "")
     _check_proxy(document.params.proxy)
-    return document, [*unknown_members(raw, Document, ""), *_overridden(document.params.headers)]
+    warnings += unknown_members(raw, Document, "")
+    return document, [*warnings, *_overridden(document.params.headers)]
 
 
 def convert(raw: Any, kind: Any, place: str) -> Any:
@@ -158,6 +170,57 @@ def _with_times(raw: Any) -> Any:
             for name, value in raw.items()
         }
     return [_with_times(each) for each in raw] if isinstance(raw, list) else raw
+
+
+def tidied(raw: Any, kind: Any) -> Any:
+    """Return `raw`, meant for a `kind` of struct, said plainly.
+
+    Optional members that are null are left out, as are headers; other header values become their
+    text; an id of 3.0 is 3.
+    """
+    if isinstance(raw, list):
+        return [tidied(each, kind) for each in raw]
+    if not isinstance(raw, dict):
+        return raw
+    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    return {
+        name: _tidy(name, value, fields[name].type) if name in fields else value
+        for name, value in raw.items()
+        if value is not None or name not in fields or fields[name].required
+    }
+
+
+def _tidy(name: str, value: Any, kind: Any) -> Any:
+    inner = _struct_within(kind)
+    if inner is not None:
+        return tidied(value, inner)
+    if name in _INTEGERS and type(value) is Exact and value.is_integer():
+        return int(value)
+    if name == "headers" and isinstance(value, dict):
+        return {
+            header: text_of(each) if isinstance(each, int | float) else each
+            for header, each in value.items()
+            if each is not None
+        }
+    return value
+
+
+def without_foreign(params: Any) -> tuple[Any, list[str]]:
+    """Return the parameters without blocks of other protocols that are wrong, and warnings."""
+    if not isinstance(params, dict):
+        return params, []
+    protocol = params.get("protocol", "native")
+    warnings: list[str] = []
+    kept = dict(params)
+    for block, (kind, users) in _BLOCKS.items():
+        if protocol in users or block not in params:
+            continue
+        try:
+            convert(params[block], kind, f"params.{block}")
+        except UsageError as error:
+            warnings.append(f"{error.message}; ignored, for the protocol is {protocol}")
+            del kept[block]
+    return kept, warnings
 
 
 def _check_identity(raw: Mapping[str, Any]) -> None:
@@ -209,6 +272,7 @@ _CHOICES = {
     "transport": get_args(TransportName),
     "encoding": ("base64+lz4", "base64+gzip"),
     "operator": ("AND", "OR"),
+    "operation": get_args(Operation),
 }
 
 

@@ -73,6 +73,14 @@ class Variables:
             return [self.expand(each, lookup, previous) for each in value]
         return value
 
+    def known(self, value: Any) -> Any:
+        """Return a JSON value with the secrets of all its strings in their places."""
+        if isinstance(value, str):
+            return _SECRET.sub(lambda match: self.secrets[match[1]], value)
+        if isinstance(value, dict):
+            return {key: self.known(each) for key, each in value.items()}
+        return [self.known(each) for each in value] if isinstance(value, list) else value
+
     def text(self, text: str, lookup: Lookup, previous: Any = NOTHING) -> str:
         """Return a string with its variables expanded, values other than strings as JSON.
 
@@ -125,9 +133,10 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def has_variables(value: Any) -> bool:
-    """Tell whether any string in a JSON value names a variable."""
-    return any(_VARIABLE.search(text) for _, text in _strings(value, ""))
+def varies(value: Any) -> bool:
+    """Tell whether any string in a JSON value names a variable that is no secret."""
+    kinds = (kind for _, text in _strings(value, "") for kind, _ in _VARIABLE.findall(text))
+    return any(kind != "%" for kind in kinds)
 
 
 def names_secret(value: Any) -> bool:

@@ -21,7 +21,7 @@ from wsfeeds.command.route import Route
 from wsfeeds.command.spec import Params
 from wsfeeds.errors import Transient
 from wsfeeds.session.keepalive import WEBSOCKET_PING
-from wsfeeds.transport.base import Connection
+from wsfeeds.transport.base import LOST, Connection
 
 __all__ = [
     "Ended",
@@ -44,6 +44,9 @@ _MODULES = {
 
 class VariantSession(ABC):
     """One connection, from its first request to its goodbye."""
+
+    parted = True
+    """Whether the peer answered our close, as far as a transport can know; for `wasClean`."""
 
     def __init__(self, params: Params, route: Route, listener: Listener) -> None:
         """Prepare; nothing is opened.
@@ -79,10 +82,11 @@ class VariantSession(ABC):
         """
 
     @abstractmethod
-    def send(self, text: str) -> None:
+    def send(self, text: str) -> asyncio.Future[None] | None:
         """Send what a Send command says, mapped as protocol page section 6 tells; in order.
 
-        A variant that sends by HTTP queues it for one task that posts in order.
+        A variant that sends by HTTP queues it for one task that posts in order, and returns a
+        future that is done when the server has taken it; a `WsfeedsError` says why it has not.
 
         Raises:
             SendFailed: The connection is not open.
@@ -149,11 +153,12 @@ class SocketSession(VariantSession):
         dropped = code == 1006
         return Ended(code=code, reason=reason, clean=not dropped, by_server=not dropped)
 
-    def send(self, text: str) -> None:
-        """Send one text frame as it is."""
+    def send(self, text: str) -> asyncio.Future[None] | None:
+        """Send one text frame as it is; nobody confirms it."""
         if self.connection is None:
             raise SendFailed("the connection is not open")
         self.connection.send(text)
+        return None
 
     def pause_reading(self) -> None:
         """Leave the socket unread; a missing pong says nothing now."""
@@ -171,6 +176,7 @@ class SocketSession(VariantSession):
         self._stop_timers()
         connection, self.connection = self.connection, None
         if connection is not None:
+            self.parted = False
             await connection.close()
 
     # --- WebSocket pings
@@ -243,6 +249,7 @@ class SocketSession(VariantSession):
     def on_close(self, code: int, reason: str) -> None:
         """Tell how it ended."""
         self.connection = None
+        self.parted = code != LOST
         self._stop_timers()
         try:
             self.listener.on_ended(self.closed(code, reason))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from pathlib import Path
 from typing import Any
@@ -207,3 +208,36 @@ async def test_a_quiet_peer_that_answers_pings_stays(run, listen) -> None:
     )
     assert ran.data == ["still here"], ran.stderr
     assert len(server.connections) == 1
+
+
+@pytest.mark.parametrize("protocol", ["native", "signalr", "socketio"])
+async def test_a_close_that_the_server_does_not_answer_is_not_clean(run, listen, protocol) -> None:
+    first = {
+        "native": ["x"],
+        "signalr": ['{}\x1e{"type":1,"target":"x","arguments":[]}\x1e'],
+        "socketio": ['0{"sid":"s","upgrades":[],"pingInterval":25000,"pingTimeout":20000}',
+                     '40{"sid":"t"}', '42["x"]'],
+    }  # fmt: skip
+
+    async def deaf(connection: ServerConnection, server: Any) -> None:
+        for text in first[protocol]:
+            await connection.send(text)
+        connection.transport.pause_reading()
+        await asyncio.Event().wait()
+
+    server = await listen(deaf)
+    params = {
+        "url": server.url,
+        "protocol": protocol,
+        "signalr": {"methods": [], "skipNegotiation": True},
+        "onError": [path("$.phase")],
+        "onClose": [path("$")],
+    }
+    ran = await run(params, "-n", "1")
+    assert ran.code == 0
+    assert [(each["hook"], each["data"]) for each in ran.results[1:]] == [
+        (
+            "onClose",
+            {"code": 1006, "reason": "the server did not answer our close", "wasClean": False},
+        )
+    ]

@@ -241,15 +241,24 @@ async def test_tls_goes_through_the_proxy_and_is_verified_inside(
     assert (refused.code, "certificate" in refused.stderr) == (4, True)
 
 
-async def test_a_proxy_that_refuses_the_password_is_no_connection(run, says, proxy) -> None:
+@pytest.mark.parametrize("protocol", ["native", "signalr"])
+@pytest.mark.parametrize("scheme", ["ws", "wss"])
+async def test_a_proxy_that_refuses_the_password_is_no_connection(
+    run, says, proxy, protocol, scheme
+) -> None:
     server = await says("x")
     one = await proxy("http", server.url)
     ran = await run(
-        {"url": "ws://stream.test", "proxy": f"http://u:wrong-one@127.0.0.1:{one.port}"},
+        {
+            "url": f"{scheme}://stream.test",
+            "protocol": protocol,
+            "proxy": f"http://u:wrong-one@127.0.0.1:{one.port}",
+        },
         *("--no-reconnect", "-v"),
     )
     assert (ran.code, ran.lines, server.connections) == (4, [], [])
     assert "407" in ran.stderr
+    assert f"the proxy 127.0.0.1:{one.port} failed" in ran.stderr
     assert "wrong-one" not in ran.stderr
 
 

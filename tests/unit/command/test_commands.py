@@ -50,7 +50,12 @@ class Bench:
         context = Context(
             data=data, hook="onMessage", connection=self.peer, variables=variables, vars=self.vars
         )
-        return compiled.run(context)
+        work = compiled.run(context)
+        try:
+            next(work)
+        except StopIteration as end:
+            return end.value
+        raise AssertionError("nothing here is to be waited for")
 
 
 @pytest.fixture
