@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 from pathlib import Path
 from typing import Any
@@ -223,7 +222,7 @@ async def test_a_close_that_the_server_does_not_answer_is_not_clean(run, listen,
         for text in first[protocol]:
             await connection.send(text)
         connection.transport.pause_reading()
-        await asyncio.Event().wait()
+        await connection.wait_closed()
 
     server = await listen(deaf)
     params = {
