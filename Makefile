@@ -33,10 +33,14 @@ demo: $(VENV)/.runtime ## stream a simulated market, live on a terminal, JSON li
 
 test: check ## the whole gate: the same as check
 
-test-all: test test-slow ## the gate, then the slow tests
+test-all: test test-slow ## the gate, then the slow tests and those of the command with fresh starts
 
+# The other tests fork a process that has imported everything (tests/forkserver.py); here each start
+# of the command is a real one.
+test-slow: export WSFEEDS_TESTS_FRESH = 1
 test-slow: $(VENV)/.dev
 	@$(BIN)/python -m pytest --numprocesses $(JOBS) -m slow $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses $(JOBS) tests/e2e $(ARGS)
 
 check: format-check lint types imports docs-check tests ## format, lint, types, import layers, docs, tests
 
@@ -65,6 +69,7 @@ fmt: $(VENV)/.dev ## format the code and mend what ruff can mend
 bench: $(VENV)/.bench ## compare speed and latency with hand-written programs (ARGS=… is passed on)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+cov: export WSFEEDS_TESTS_FRESH = 1
 cov: $(VENV)/.dev ## run the fast tests with branch coverage; the pages are in htmlcov/
 	@$(BIN)/python -m pytest --numprocesses $(JOBS) --cov --cov-report term-missing:skip-covered \
 	    --cov-report html $(ARGS)

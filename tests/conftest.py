@@ -13,6 +13,10 @@ from typing import Any
 import hypothesis
 import pytest
 
+from tests import forkserver
+
+forkserver.install()
+
 # The gate tries the same examples every time; `--hypothesis-profile explore` looks for new ones.
 hypothesis.settings.register_profile("gate", derandomize=True, deadline=None, database=None)
 hypothesis.settings.register_profile("explore", max_examples=5_000, deadline=None)

@@ -193,7 +193,7 @@ class Route:
         `timeout_read` is the longest silence within the answer; without one of the two timeouts
         there is no limit to it.
         """
-        import httpx  # noqa: PLC0415  # 0.1 s that the native variant does not pay
+        from wsfeeds.transport.lean_httpx import httpx  # noqa: PLC0415  # costs 0.1 s
 
         self._check(url)
         client = self._client(http_url(url))
@@ -245,8 +245,7 @@ class Route:
         return {n: v for n, v in self.headers.items() if n.lower() not in names} | own
 
     def _client(self, url: str) -> httpx.AsyncClient:
-        import httpx  # noqa: PLC0415  # see `stream`
-
+        from wsfeeds.transport.lean_httpx import httpx  # noqa: PLC0415  # see `stream`
         from wsfeeds.transport.websocket import USER_AGENT, tls_context  # noqa: PLC0415
 
         secure = url.startswith("https:")
@@ -268,8 +267,7 @@ class Route:
 
     def _proxied(self, proxy: str | None) -> httpx.Proxy | None:
         """Return the proxy for the HTTP library; one with TLS is verified as a server is."""
-        import httpx  # noqa: PLC0415  # see `stream`
-
+        from wsfeeds.transport.lean_httpx import httpx  # noqa: PLC0415  # see `stream`
         from wsfeeds.transport.websocket import tls_context  # noqa: PLC0415
 
         if proxy is None:
@@ -282,7 +280,7 @@ class Route:
         """Return the Cookie header of an upgrade: the document's cookies, then the server's."""
         held = ""
         if self._jar is not None:
-            import httpx  # noqa: PLC0415  # see `stream`
+            from wsfeeds.transport.lean_httpx import httpx  # noqa: PLC0415  # see `stream`
 
             request = httpx.Request("GET", http_url(url))
             self._jar.set_cookie_header(request)

@@ -45,7 +45,7 @@ async def converse(exchange: Exchange, settings: FeedSettings) -> Any:
 
 
 async def _fetch(request: HttpRequest, settings: FeedSettings) -> HttpReply:
-    import httpx  # noqa: PLC0415  # 0.1 s that a feed without REST does not pay
+    from wsfeeds.transport.lean_httpx import httpx  # noqa: PLC0415  # costs 0.1 s
 
     config.check_transport(
         request.url,
@@ -84,7 +84,7 @@ async def _fetch(request: HttpRequest, settings: FeedSettings) -> HttpReply:
 
 def _general(settings: FeedSettings) -> httpx.Headers:
     """Return the headers of all requests; those of a request itself, such as `sign`, win."""
-    import httpx  # noqa: PLC0415  # as above
+    from wsfeeds.transport.lean_httpx import httpx  # noqa: PLC0415  # as above
 
     headers = httpx.Headers({"User-Agent": f"wsfeeds/{__version__}", "Accept": "application/json"})
     headers.update({name: value.reveal() for name, value in (settings.headers or {}).items()})
