@@ -28,8 +28,8 @@ from wsfeeds.transport.base import Transport
 
 _HEALTHY_AFTER = 10.0
 _ITEM_POLL = 0.25
-_CLOSE_WITHIN = 6.0
-"""Seconds after which a goodbye is given up; variants bound theirs by five."""
+_CLOSE_WITHIN = 10.0
+"""Seconds after which a goodbye is given up, whatever a variant is at."""
 _UNANSWERED = "the server did not answer our close"
 _OPENED_FIRST = "the connection ended before it was established"
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _REFUSED = frozenset({401, 403})
 _PROXY_REFUSES = 407
+_CLOSE_WITHIN = 5.0
+"""Seconds that the server gets to answer a close: page, section 3."""
 _SCHEMES = {"ws": "http", "wss": "https", "http": "http", "https": "https"}
 _NO_HOST = "this URL cannot be used: its host is no name"
 _SOCKET_SCHEMES = {"http": "ws", "https": "wss"}
@@ -126,6 +128,7 @@ class Route:
             proxy=proxy_for(url, self._proxy),
             ca_file=self.settings.ca_file,
             ciphers=self._ciphers,
+            close_within=_CLOSE_WITHIN,
         )
         try:
             return await self._transport.connect(dial, listener)

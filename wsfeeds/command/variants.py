@@ -102,7 +102,7 @@ class VariantSession(ABC):
 
     @abstractmethod
     async def close(self) -> None:
-        """Say goodbye and close within five seconds; idempotent, works after any failure too."""
+        """Say goodbye and close within some seconds; idempotent, works after any failure too."""
 
     def unfinished(self) -> Sequence[tuple[str, bytes]]:
         """Return what had arrived in part when the connection ended: what is wrong, and the bytes.

@@ -31,6 +31,8 @@ class Dial(msgspec.Struct, frozen=True, kw_only=True):
     ciphers: str | None = None
     coalesce: float | None = None
     """Seconds to leave the socket alone after each read, so that the next one brings more."""
+    close_within: float = 2.0
+    """Seconds that the peer gets to finish the closing handshake."""
 
 
 class UpgradeRefused(Transient):

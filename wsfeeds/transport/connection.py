@@ -16,11 +16,9 @@ from websockets.client import ClientProtocol
 from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN, Event
 
-from wsfeeds.transport.base import LOST, Connection, Listener
+from wsfeeds.transport.base import LOST, Connection, Dial, Listener
 from wsfeeds.transport.framing import MAX_LENGTH, size_of_other, take_texts
 
-_CLOSE_GRACE = 2.0
-"""Seconds that a peer gets to finish the closing handshake."""
 _READ = 65_536
 """Bytes read at once at most."""
 _TEXT, _BINARY, _CONT, _PONG = Opcode.TEXT, Opcode.BINARY, Opcode.CONT, Opcode.PONG
@@ -34,11 +32,12 @@ class WebSocket(ClientConnection, asyncio.BufferedProtocol):
     """
 
     def __init__(
-        self, protocol: ClientProtocol, listener: Listener, coalesce: float | None, **options: Any
+        self, protocol: ClientProtocol, listener: Listener, dial: Dial, **options: Any
     ) -> None:
         super().__init__(protocol, **options)
         self._listener = listener
-        self._coalesce = coalesce
+        self._coalesce = dial.coalesce
+        self._close_within = dial.close_within
         self._nap: asyncio.TimerHandle | None = None
         self._held = False
         self._parts: list[bytes] = []
@@ -191,7 +190,7 @@ class WebSocket(ClientConnection, asyncio.BufferedProtocol):
     def _limit_closing(self) -> None:
         """Do not leave it to the peer how long a closed connection stays."""
         if self._abort_timer is None:
-            self._abort_timer = self.loop.call_later(_CLOSE_GRACE, self.transport.abort)
+            self._abort_timer = self.loop.call_later(self._close_within, self.transport.abort)
             if self.protocol.close_rcvd is not None:
                 self.transport.close()
 

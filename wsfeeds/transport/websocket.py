@@ -48,7 +48,7 @@ class WebsocketsTransport:
         """Open one connection; see `wsfeeds.transport.base.Transport.connect`."""
 
         def connection(protocol: ClientProtocol, **options: Any) -> WebSocket:
-            return WebSocket(protocol, listener, dial.coalesce, **options)
+            return WebSocket(protocol, listener, dial, **options)
 
         try:
             opened = await _Dialer(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from websockets.asyncio.server import ServerConnection, serve
 
 from wsfeeds.command.executor import Run
 from wsfeeds.command.program import Program
@@ -140,3 +141,26 @@ async def test_an_item_that_cannot_be_looked_at_is_not_taken_for_gone(
     run = Run(found, stream, WebsocketsTransport(), item=tmp_path / ("x" * 5000))
     assert await run.run() == 0
     assert reasons[-1] == "the test"
+
+
+@pytest.mark.parametrize(("answered_after", "code"), [(4.5, "1000"), (5.5, "1006")])
+async def test_the_server_has_five_seconds_to_answer_a_close(
+    answered_after, code, no_waiting
+) -> None:
+    """docs/protocols/websocket_v2.md, section 3."""
+
+    async def slow(connection: ServerConnection) -> None:
+        await connection.send("x")
+        connection.transport.pause_reading()
+        asyncio.get_running_loop().call_later(answered_after, connection.transport.resume_reading)
+        await connection.wait_closed()
+
+    stream = Stream(())
+    facts: list[Any] = []
+    stream.on_fact = facts.append
+    async with serve(slow, "127.0.0.1", 0) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        found = program(url=f"ws://127.0.0.1:{port}")
+        assert await Run(found, stream, WebsocketsTransport(), count=1).run() == 0
+    (end,) = [fact for fact in facts if getattr(fact, "state", None) == "disconnected"]
+    assert end.code == code

@@ -19,6 +19,7 @@ from websockets.extensions.permessage_deflate import (
 from websockets.frames import Close, Frame, Opcode
 from websockets.uri import parse_uri
 
+from wsfeeds.transport.base import Dial
 from wsfeeds.transport.connection import WebSocket
 from wsfeeds.transport.framing import MAX_LENGTH, size_of_other, take_texts
 
@@ -111,7 +112,8 @@ def opened(
     offers = [ClientPerMessageDeflateFactory()] if deflate else None
     protocol = ClientProtocol(parse_uri("ws://localhost/"), max_size=max_frame, extensions=offers)
     notes, wire = Notes(), Wire()
-    socket = WebSocket(protocol, notes, coalesce, ping_interval=None)
+    dial = Dial(url="ws://localhost/", coalesce=coalesce)
+    socket = WebSocket(protocol, notes, dial, ping_interval=None)
     socket.connection_made(wire)
     protocol.send_request(protocol.connect())
     accept = base64.b64encode(hashlib.sha1(protocol.key.encode() + GUID).digest())
