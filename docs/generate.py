@@ -5,14 +5,18 @@ Run by `make docs` and, with `--check`, by `make check`.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import typer
+
 from wsfeeds import connectors, events
+from wsfeeds.cli.main import app
 from wsfeeds.cli.schema import schema
 
 DOCS = Path(__file__).parent
@@ -88,24 +92,14 @@ def cli_page() -> str:
 
 
 def _commands() -> list[str]:
-    import typer  # noqa: PLC0415  # only the pages need it
-
-    from wsfeeds.cli.main import app  # noqa: PLC0415
-
     return list(getattr(typer.main.get_command(app), "commands", {}))
 
 
 def _help(arguments: list[str]) -> str:
-    environment = {**os.environ, "COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb"}
-    code = "import sys; sys.argv[0] = 'wsfeeds'; from wsfeeds.cli.main import main; main()"
-    shown = subprocess.run(  # noqa: S603  # our own command
-        [sys.executable, "-c", code, *arguments, "--help"],
-        capture_output=True,
-        text=True,
-        check=True,
-        env=environment,
-    )
-    return f"```text\n{shown.stdout.rstrip()}\n```"
+    os.environ |= {"COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb"}
+    with contextlib.redirect_stdout(io.StringIO()) as shown:
+        app([*arguments, "--help"], prog_name="wsfeeds", standalone_mode=False)
+    return f"```text\n{shown.getvalue().rstrip()}\n```"
 
 
 def readme_table() -> str:
