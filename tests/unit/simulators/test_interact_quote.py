@@ -370,7 +370,7 @@ async def test_everybody_sees_the_same_market():
 
 
 async def test_a_client_that_does_not_read_hurts_nobody_and_catches_up():
-    async with serving(rate=20_000) as (simulator, listening):
+    async with serving(rate=2_000) as (simulator, listening):
         query = f"?authorization=bearer%20{listening.settings['token']}"
         narrow = sockets.socket()
         narrow.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4096)
@@ -382,6 +382,7 @@ async def test_a_client_that_does_not_read_hurts_nobody_and_catches_up():
                 max_queue=1,
                 compression=None,
                 close_timeout=0.1,
+                ping_interval=None,
                 proxy=None,
             ) as slow,
             connect(listening) as quick,
