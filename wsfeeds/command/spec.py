@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, get_args
 import msgspec
 from msgspec import Meta
 
+from wsfeeds.addresses import PROXY_SCHEMES
 from wsfeeds.command.exact import Exact, text_of
 from wsfeeds.config import nearest
 from wsfeeds.errors import UsageError
@@ -25,7 +26,6 @@ Hook = Literal["onConnect", "onMessage", "onInterval", "onError", "onClose"]
 Operation = Literal[
     "includes", "startsWith", "endsWith", "==", "!=", "===", "!==", ">", ">=", "<", "<="
 ]
-PROXY_SCHEMES = ("http", "https", "socks5", "socks5h")
 _TIMES = frozenset({"intervalMs", "heartbeatIntervalMs", "inactiveAfterMs", "timeout"})
 _INTEGERS = frozenset({"id", "port"})
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -260,6 +260,8 @@ def _check_proxy(proxy: str | ProxySettings | None) -> None:
         raise UsageError("params.proxy: needs either url, or host with protocol and port")
     if proxy.url is not None and proxy != ProxySettings(url=proxy.url):
         raise UsageError("params.proxy.url: says everything; nothing else may stand beside it")
+    if proxy.password is not None and proxy.username is None:
+        raise UsageError("params.proxy.username: is required where there is a password")
 
 
 # --- places -----------------------------------------------------------------------------------

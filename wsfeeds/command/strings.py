@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import quote, urlsplit
 
-from wsfeeds.command.spec import PROXY_SCHEMES, ProxySettings
+from wsfeeds.addresses import proxy_fault
+from wsfeeds.command.spec import ProxySettings
 from wsfeeds.errors import UsageError
 
 SCHEMES = ("ws", "wss", "http", "https")
@@ -43,21 +44,14 @@ def proxy_url(proxy: str | ProxySettings | None) -> str | None:
     """Return the proxy as one URL, variables expanded.
 
     Raises:
-        UsageError: Its scheme is none that can be used, or it has no host.
+        UsageError: No proxy can be reached by it.
     """
     if proxy is None:
         return None
     url = proxy if isinstance(proxy, str) else _joined(proxy)
-    try:
-        parts = urlsplit(url)
-        whole = bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        whole = False
-    if not whole or parts.scheme.lower() not in PROXY_SCHEMES:
-        raise UsageError(
-            f"params.proxy: must be a URL that begins with one of {', '.join(PROXY_SCHEMES)} "
-            "and has a host"
-        )
+    fault = proxy_fault(url)
+    if fault is not None:
+        raise UsageError(f"params.proxy: {fault}")
     return url
 
 
@@ -70,6 +64,8 @@ def _joined(proxy: ProxySettings) -> str:
         user = f"{quote(proxy.username, safe='')}{password}@"
     port = f":{proxy.port}" if proxy.port is not None else ""
     host = proxy.host or ""
+    if any(sign in host for sign in "@/?#"):
+        raise UsageError("params.proxy.host: must be the name or address of a host, nothing more")
     if ":" in host and not host.startswith("["):
         host = f"[{host}]"
     return f"{proxy.protocol}://{user}{host}{port}"

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import SplitResult, urlsplit
 
-from wsfeeds.addresses import is_loopback
+from wsfeeds.addresses import is_loopback, proxy_fault
 from wsfeeds.config.fields import fields_of
 from wsfeeds.errors import UsageError
 from wsfeeds.protocol import FeedSettings
 
 _WEBSOCKET = ("ws", "wss")
 _HTTP = ("http", "https")
-_PROXY = ("http", "https", "socks5", "socks5h")
 _PLAIN = frozenset({"ws", "http"})
 
 
@@ -62,7 +61,9 @@ def _check_urls(settings: FeedSettings) -> None:
     if api_url is not None:
         _split("api_url", api_url, _HTTP)
     if settings.proxy is not None:
-        _split("proxy", settings.proxy.reveal(), _PROXY)
+        fault = proxy_fault(settings.proxy.reveal())
+        if fault is not None:
+            raise _Nonsense("proxy", fault)
 
 
 def _split(key: str, url: str, schemes: tuple[str, ...]) -> SplitResult:

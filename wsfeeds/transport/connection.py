@@ -168,6 +168,8 @@ class WebSocket(ClientConnection, asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Say why the connection ended, where it had begun."""
+        if not hasattr(self, "recv_messages"):
+            return  # TLS failed within a proxy's tunnel: the library has made nothing of it yet
         super().connection_lost(exc)
         if self._nap is not None:
             self._nap.cancel()

@@ -6,10 +6,9 @@ import os
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from wsfeeds.addresses import is_loopback
+from wsfeeds.addresses import is_loopback, proxy_fault
 from wsfeeds.errors import UsageError
 
-_SCHEMES = ("http", "https", "socks5", "socks5h")
 _SOCKS_PORT = 1080
 
 
@@ -22,7 +21,7 @@ def proxy_for(
     names, `.suffix`, `*`) exempts hosts from both; the lower-case spellings count too.
 
     A SOCKS proxy is returned as `socks5h`, with its port: it resolves the venue's name, as only it
-    may know the name and nobody else needs to.
+    may know the name and nobody else needs to. A user without a password has an empty one.
 
     Raises:
         UsageError: `HTTPS_PROXY` is no proxy that can be used.
@@ -31,9 +30,10 @@ def proxy_for(
     if is_loopback(host) or _exempt(host, _variable("NO_PROXY", environment)):
         return None
     if setting is not None:
-        return _resolving(setting)
+        return _spelled_out(setting)
     if urlsplit(url).scheme in {"wss", "https"}:
-        return _resolving(_checked(_variable("HTTPS_PROXY", environment)))
+        found = _variable("HTTPS_PROXY", environment)
+        return _spelled_out(_checked(found)) if found else None
     return None
 
 
@@ -52,27 +52,25 @@ def _place(proxy: str) -> str:
     return urlsplit(proxy).netloc.rpartition("@")[2]
 
 
-def _resolving(proxy: str | None) -> str | None:
-    """Say where names are resolved: of a mere `socks5` the libraries think differently."""
-    parts = urlsplit(proxy or "")
-    if proxy is None or parts.scheme not in {"socks5", "socks5h"}:
-        return proxy
-    place = parts.netloc if parts.port else f"{parts.netloc.removesuffix(':')}:{_SOCKS_PORT}"
-    return parts._replace(scheme="socks5h", netloc=place).geturl()
+def _spelled_out(proxy: str) -> str:
+    """Say everything of which the libraries think differently where it is left out."""
+    parts = urlsplit(proxy)
+    user, at, place = parts.netloc.rpartition("@")
+    if user and ":" not in user:
+        user += ":"
+    scheme = parts.scheme
+    if scheme in {"socks5", "socks5h"}:
+        scheme = "socks5h"
+        place = place if parts.port else f"{place.removesuffix(':')}:{_SOCKS_PORT}"
+    return parts._replace(scheme=scheme, netloc=f"{user}{at}{place}").geturl()
 
 
-def _checked(value: str) -> str | None:
+def _checked(value: str) -> str:
     """Read the variable as other programs do: without a scheme it is an HTTP proxy."""
-    if not value:
-        return None
     url = value if "://" in value else f"http://{value}"
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in _SCHEMES and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
-        raise UsageError(f"HTTPS_PROXY is no proxy: {', '.join(_SCHEMES)}://HOST:PORT is expected")
+    fault = proxy_fault(url)
+    if fault is not None:
+        raise UsageError(f"HTTPS_PROXY is no proxy: {fault}")
     return url
 
 

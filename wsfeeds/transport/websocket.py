@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import ssl
 from typing import Any, cast
 from urllib.parse import urlsplit
 
+from websockets.asyncio import client
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.client import ClientProtocol
 from websockets.exceptions import (
@@ -30,6 +32,17 @@ USER_AGENT = f"wsfeeds/{__version__}"
 # At DEBUG the library prints query tokens, Authorization headers and auth frames.
 _quiet = logging.getLogger("wsfeeds.websockets")
 _quiet.setLevel(logging.WARNING)
+
+
+class _ProxyConnection(client.HTTPProxyConnection):
+    """The library's, but for an error amid its clean-up where a proxy hangs up."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        with contextlib.suppress(EOFError):  # it says twice that the stream is at its end
+            super().connection_lost(exc)
+
+
+client.HTTPProxyConnection = _ProxyConnection  # type: ignore[misc]  # there is no other way in
 
 
 class _Dialer(connect):

@@ -31,6 +31,12 @@ def refused(params: Any, **environment: str) -> str:
     return caught.value.message
 
 
+def if_else(left: Any) -> Any:
+    condition = {"left": left, "operation": "==", "right": {"type": "value", "value": 1}}
+    return {"command": "if-else", "params": {"timeout": 1000, "condition": condition,
+                                             "trueCommands": []}}  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("params", "place"),
     [
@@ -90,6 +96,21 @@ def refused(params: Any, **environment: str) -> str:
         ({"proxy": {"host": "h", "user": "x"}}, "params.proxy.user"),
         ({"proxy": {"host": "h", "port": 0}}, "params.proxy.port"),
         ({"proxy": {"host": "h", "protocol": "ftp"}}, "params.proxy.protocol: must be one of http"),
+        ({"proxy": {"host": "h@x"}}, "params.proxy.host"),
+        ({"proxy": {"host": "a b"}}, "params.proxy"),
+        ({"proxy": {"host": "h", "password": "p"}}, "params.proxy.username"),
+        ({"proxy": {"host": "h", "username": "a:b", "password": "p"}}, "params.proxy: a user name"),
+        ({"proxy": "http://a%3Ab:p@h"}, "params.proxy: a user name"),
+        ({"proxy": "http://u:p#x@h:1"}, "params.proxy"),
+        ({"proxy": "http://h:1/x"}, "params.proxy: must end with the port"),
+        (
+            {"onMessage": [if_else({"type": "property", "value": "$.a["})]},
+            "params.onMessage[0].params.condition.left.value: '$.a['",
+        ),
+        (
+            {"onMessage": [if_else({"type": "property"})]},
+            "params.onMessage[0].params.condition.left.value",
+        ),
         ({"protocol": "signalr", "signalr": {}}, "params.signalr.methods"),
         (
             {"protocol": "signalr", "signalr": {"methods": [], "transport": "WebSockets"}},
@@ -164,6 +185,8 @@ def test_unknown_members_are_warned_about_wherever_they_are() -> None:
     [
         ("http://u:p@h:1", "http://u:p@h:1"),
         ("socks5h://h", "socks5h://h"),
+        ("http://u@h:1", "http://u@h:1"),
+        ("socks5://a%3Ab:p@h", "socks5://a%3Ab:p@h"),
         ({"url": "https://h"}, "https://h"),
         ({"host": "h"}, "http://h"),
         (
@@ -311,3 +334,10 @@ def test_a_document_nested_too_deeply_is_refused() -> None:
         params = {"timeout": 1, "condition": condition, "trueCommands": [command]}
         command = {"command": "if-else", "params": params}
     assert refused({"onConnect": [command]}) == "the document is nested too deeply"
+
+
+def test_a_variable_may_be_empty() -> None:
+    """Set to nothing is set, and nothing to hide."""
+    found = program({"headers": {"X-Extra": "%{NOTHING}"}}, NOTHING="")
+    assert found.connection({})[0].headers == {"X-Extra": ""}
+    assert found.warnings == []

@@ -54,6 +54,12 @@ def test_a_socks_proxy_always_resolves_the_name(scheme, given, place):
     assert proxy_for("wss://venue.example", None, {"HTTPS_PROXY": proxy}) == expected
 
 
+@pytest.mark.parametrize("scheme", ["http", "https", "socks5h"])
+def test_a_user_without_a_password_has_an_empty_one(scheme):
+    """The libraries refuse or forget it otherwise."""
+    assert proxy_for("wss://venue.example", f"{scheme}://me@p:9", {}) == f"{scheme}://me:@p:9"
+
+
 @pytest.mark.parametrize(
     "rules", ["*", "venue.example", "example", ".example", "*.example", "a, VENUE.example ,b"]
 )
