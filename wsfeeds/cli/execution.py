@@ -21,12 +21,14 @@ from wsfeeds.command.executor import Run
 from wsfeeds.command.program import Program
 from wsfeeds.config.run import RunFeed, RunSettings
 from wsfeeds.errors import UsageError
-from wsfeeds.events import ErrorEvent, Event, SessionEvent
+from wsfeeds.events import ErrorEvent, Event, Malformed, SessionEvent, Unknown
 from wsfeeds.outputs.jsonl import JsonlOutput
 from wsfeeds.outputs.writers import Writer, append_to, writer_for
 from wsfeeds.pipeline import Stream
 
 _STDIN = "-"
+_SHOWN = 2_000
+"""Characters shown of a frame that became no result."""
 
 
 @dataclass(kw_only=True)
@@ -118,7 +120,7 @@ async def _execute(
     stream = Stream(
         (),
         types=None if options.session else (),
-        on_fact=_Facts(console),
+        on_fact=_Facts(console, kept=options.session),
         redactor=console.redactor,
     )
     run = Run(program, stream, WebsocketsTransport(), count=options.count, item=item)
@@ -140,7 +142,7 @@ async def _execute(
 
 def _summarise(run: Run, stream: Stream, console: Console) -> None:
     """Tell at the end what came, and what rightly became no result (contract, section 3)."""
-    facts = (f"{stream.facts[name]} {name}" for name in ("gap", "error", "malformed"))
+    facts = (f"{stream.facts[name]} {name}" for name in ("gap", "error", "malformed", "unknown"))
     told = ", ".join(fact for fact in facts if not fact.startswith("0 "))
     skipped = ", ".join(f"{number} {reason}" for reason, number in stream.skipped.items())
     parts = [f"{run.reports.results.fresh} results"]
@@ -152,8 +154,10 @@ def _summarise(run: Run, stream: Stream, console: Console) -> None:
 class _Facts:
     """Tells session facts on stderr; a command that fails again and again says so once."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, *, kept: bool) -> None:
         self._console = console
+        self._kept = kept
+        """Whether the facts are on stdout as well."""
         self._log = FactLog()
         self._last = ""
 
@@ -163,6 +167,9 @@ class _Facts:
                 logger.info("%s", event.message)
                 return
             self._last = event.message
+        if isinstance(event, Malformed | Unknown) and not self._kept:
+            logger.warning("%s", printable(_whole(event)))
+            return
         self._log(event)
         if isinstance(event, SessionEvent) and not logger.isEnabledFor(logging.INFO):
             self._say(event)
@@ -172,3 +179,14 @@ class _Facts:
         if event.state not in {"reconnecting", "subscribed"}:
             what = event.reason or event.url or ""
             self._console.say(printable(f"{event.feed}: {event.state} {what}".rstrip()))
+
+
+def _whole(event: Malformed | Unknown) -> str:
+    """Tell a frame that became no result with what it says: without `--session` it is only here."""
+    if isinstance(event, Malformed):
+        what, frame = f"malformed frame ({event.error})", event.frame
+    else:
+        what, frame = "unknown frame", bytes(event.data).decode(errors="replace")
+    more = len(frame) - _SHOWN
+    rest = f" … and {more} more characters; --session has them all" if more > 0 else ""
+    return f"{event.feed}: {what}: {frame[:_SHOWN]}{rest}"

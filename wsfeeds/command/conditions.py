@@ -13,6 +13,7 @@ from wsfeeds.command.comparisons import compare
 from wsfeeds.command.exact import loads
 from wsfeeds.command.hooks import CommandFailed, Compiler, Context, HookCommand
 from wsfeeds.command.paths import NOTHING, compile_path, lookup
+from wsfeeds.command.variables import names_secret, varies
 from wsfeeds.command.worker import Work
 from wsfeeds.errors import UsageError
 
@@ -99,9 +100,20 @@ def _check_condition(condition: Condition, place: str) -> None:
     for name in ("left", "operation", "right"):
         if getattr(condition, name) is None:
             raise UsageError(f"{place}.{name}: is required")
-    for side in (condition.left, condition.right):
-        if side is not None and side.type == "property" and not isinstance(side.value, str):
-            raise UsageError(f"{place}: the value of a property must be its path")
+    for name, side in (("left", condition.left), ("right", condition.right)):
+        if side is not None and side.type == "property":
+            _check_path(side.value, f"{place}.{name}.value")
+
+
+def _check_path(path: Any, place: str) -> None:
+    if not isinstance(path, str):
+        raise UsageError(f"{place}: must be the path of the property")
+    if not path.startswith("$") or varies(path) or names_secret(path):
+        return
+    try:
+        compile_path(path)
+    except UsageError as error:
+        raise UsageError(f"{place}: {error.message}") from error
 
 
 def _holds(condition: Condition, subject: Any, context: Context) -> bool:

@@ -70,6 +70,7 @@ class Run:
         self._life: Life | None = None
         self._backoff = Backoff(program.settings.backoff_initial, program.settings.backoff_max)
         self._outage: tuple[GapReason, int | None] | None = None
+        self._silent_since: float | None = None
         self.reports = Reports(
             program, stream, self._clock, count=count, on_count=lambda: self.finish("count")
         )
@@ -157,7 +158,12 @@ class Run:
             self._stream.redactor.add(secret)
         params, url = self._program.connection(self.reports.vars)
         life = self._life = Life(
-            self, self.reports, params, clock=self._clock, gate=self._stream.gate
+            self,
+            self.reports,
+            params,
+            clock=self._clock,
+            gate=self._stream.gate,
+            silent_since=self._silent_since,
         )
         life.shown_url = url
         life.watch(settings.idle_timeout, settings.data_timeout)
@@ -270,6 +276,8 @@ class Run:
         self.reports.flush()
         if self._outage is None:
             self._outage = ("stale" if ended.stale else "disconnect", life.last_message_ts)
+        # `stopOn.inactive` may allow more silence than `idle_timeout` does.
+        self._silent_since = life.silent_since if ended.stale else None
         healthy = life.evidence_at
         if healthy is not None and monotonic() - healthy >= _HEALTHY_AFTER:
             self._backoff.reset()

@@ -44,8 +44,18 @@ class Life:
         *,
         clock: Clock,
         gate: Gate,
+        silent_since: float | None = None,
     ) -> None:
-        """Prepare for a connection that is about to be opened."""
+        """Prepare for a connection that is about to be opened.
+
+        Args:
+            owner: The run.
+            reports: Where everything is told.
+            params: The document's, for this connection.
+            clock: For receive times.
+            gate: Says when an output is behind.
+            silent_since: Since when nothing has come, where the connection before ended for that.
+        """
         loop = asyncio.get_running_loop()
         self.session: VariantSession | None = None
         self.ended: asyncio.Future[Ended] = loop.create_future()
@@ -69,6 +79,7 @@ class Life:
         self._idle: float | None = None
         self._data: float | None = None
         self._last_activity = self._last_message = monotonic()
+        self._silent_before = silent_since
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._close_wanted = False
@@ -80,9 +91,12 @@ class Life:
     # --- Listener
 
     def on_data(self) -> None:
-        """Stamp what has arrived; it proves that the peer lives."""
+        """Stamp what has arrived; it proves that the peer lives, unless it answers our goodbye."""
+        if self.deaf:
+            return
         self.recv_ts = self._clock.now()
         self._last_activity = monotonic()
+        self._silent_before = None
         if self.connected and self.evidence_at is None:
             self.evidence_at = self._last_activity
 
@@ -195,7 +209,7 @@ class Life:
             self._reports.skipped("after the end")
 
     def _chain_over(self) -> None:
-        if self._close_wanted and not self.deaf:
+        if self._close_wanted:  # by onError or onClose too: there is to be no further attempt
             self.deaf = True
             self._owner.finish("closed by the document")
 
@@ -232,6 +246,7 @@ class Life:
         if self.paused:
             return
         self._last_activity = self._last_message = monotonic()
+        self._silent_before = None
         if self.session is not None:
             self.session.resume_reading()
 
@@ -271,7 +286,7 @@ class Life:
         stop = self.params.stop_on
         if stop.inactive:
             seconds = stop.inactive_after_ms / 1000
-            found.append((self._last_activity + seconds, lambda: self._owner.finish("inactive")))
+            found.append((self.silent_since + seconds, lambda: self._owner.finish("inactive")))
         if self._idle is not None:
             why = f"nothing received for {self._idle:g} s"
             found.append((self._last_activity + self._idle, lambda: self._stale(why)))
@@ -279,6 +294,12 @@ class Life:
             told = f"no message for {self._data:g} s"
             found.append((self._last_message + self._data, lambda: self._stale(told)))
         return found
+
+    @property
+    def silent_since(self) -> float:
+        """Since when nothing has come, on the monotonic clock."""
+        before = self._silent_before
+        return self._last_activity if before is None else before
 
     def _stale(self, why: str) -> None:
         self.on_ended(Ended(code=1006, reason=why, stale=True))

@@ -73,7 +73,7 @@ class Program:
         self.warnings += [
             f"%{{{name}}} is too short to be searched for in results; everywhere else it is hidden"
             for name, value in self.variables.secrets.items()
-            if len(value) < SHORT
+            if 0 < len(value) < SHORT
         ]
         self.carries_secret = self._carries_secret(expanded)
         strings.proxy_url(expanded.proxy)

@@ -132,26 +132,25 @@ class Reports:
 
     def fact(self, event: Event) -> None:
         """Tell a session fact, free of secrets."""
-        if self.mute:
-            return
         if isinstance(event, ErrorEvent):
             event.message = self.masking.told(event.message)
         elif isinstance(event, SessionEvent) and event.reason is not None:
             event.reason = self.masking.told(event.reason)
-        self._stream.emit_fact(event, self._clock.now(), self.connections)
+        self._emit(event, self._clock.now())
 
     def malformed(self, error: str, frame: bytes, recv_ts: int) -> None:
         """Keep a frame that makes no sense."""
         text, encoding = frame_text(frame)
         event = Malformed(feed=FEED, error=error, frame=text, encoding=encoding)
-        if not self.mute:
-            self._stream.emit_fact(event, recv_ts, self.connections)
+        self._emit(event, recv_ts)
 
     def unknown(self, frame: bytes, recv_ts: int) -> None:
         """Keep a frame of a kind that nobody documented."""
+        self._emit(Unknown(feed=FEED, data=exact_json(frame)), recv_ts)
+
+    def _emit(self, event: Event, recv_ts: int) -> None:
         if not self.mute:
-            event = Unknown(feed=FEED, data=exact_json(frame))
-            self._stream.emit_fact(event, recv_ts, self.connections)
+            self._stream.emit_fact(event, self.results.stamp(recv_ts), self.connections)
 
     def skipped(self, reason: str) -> None:
         """Count a message that rightly becomes no result."""

@@ -51,6 +51,15 @@ class Results:
         self.current: Any = None
         """The output of the last finished `onMessage` chain."""
         self._current: msgspec.Raw | None = None
+        self._latest = 0
+
+    def stamp(self, recv_ts: int) -> int:
+        """Return the time to put out for something received then: never less than one before.
+
+        A message that waited behind a Send comes after facts that are younger than it.
+        """
+        self._latest = max(self._latest, recv_ts)
+        return self._latest
 
     @property
     def full(self) -> bool:
@@ -82,6 +91,7 @@ class Results:
 
     def _emit(self, result: Result) -> None:
         stream = self._stream
+        result.recv_ts = self.stamp(result.recv_ts)
         stream.seq = result.seq = stream.seq + 1
         for output in stream.outputs:
             output.emit(cast("Event", result))  # it is encoded all the same

@@ -15,7 +15,6 @@ from wsfeeds.command.signalr_urls import with_query
 from wsfeeds.command.spec import Params
 from wsfeeds.command.variants import SocketSession
 from wsfeeds.errors import Transient, WsfeedsError
-from wsfeeds.transport.base import LOST
 
 _POLL_WITHIN = 110.0
 """Seconds for a poll's answer; servers answer after 90 at the latest."""
@@ -71,12 +70,10 @@ class SocketPipe(SocketSession):
 
     def on_close(self, code: int, reason: str) -> None:
         """Tell the taker."""
-        self.connection = None
-        self.parted = code != LOST
-        self._stop_timers()
+        ended = self.gone(code, reason)
         try:
             if not self.deaf:
-                self._taker.lost(self, self.closed(code, reason))
+                self._taker.lost(self, ended)
         except Exception as error:  # noqa: BLE001  # outermost: the event loop would swallow it
             self.listener.on_fault(error)
 

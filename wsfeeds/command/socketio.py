@@ -55,6 +55,11 @@ class Client(SocketSession):
             await self.upgrade(f"{self._base}&transport=websocket")
         except UpgradeRefused:
             await self._open_polling()
+        except Transient as error:  # something on the way swallows upgrades, or nobody is there
+            try:
+                await self._open_polling()
+            except Transient:
+                raise error from None
         try:
             async with asyncio.timeout(limit):
                 await asyncio.shield(self._joined)
@@ -144,6 +149,8 @@ class Client(SocketSession):
             raise ValueError("an empty packet")
         kind, content = packet[0], packet[1:]
         if kind == wire.MESSAGE:
+            if self._handshake is None:
+                raise ValueError("a message before the open packet")
             self._message(packet)
         elif kind == wire.PING:
             self.listener.on_skipped("heartbeats")
@@ -233,6 +240,7 @@ class Client(SocketSession):
         if self._joined.done():
             self._end(Ended(code=1006, reason=error.message, error=error))
         else:
+            self._over = True
             self._joined.set_exception(error)
             self._joined.exception()  # `open` gets it; nobody waiting is no leak
 
@@ -287,10 +295,10 @@ class Client(SocketSession):
         super().resume_reading()
         self._watch()
 
-    def closed(self, code: int, reason: str) -> Ended:
-        """Return how the socket ended; one that was only a probe ends nothing."""
+    def gone(self, code: int, reason: str) -> Ended:
+        """Take leave of the socket."""
         self._unwatch()
-        return super().closed(code, reason)
+        return super().gone(code, reason)
 
     def on_close(self, code: int, reason: str) -> None:
         """Tell how the socket ended, unless polling still carries the connection."""

@@ -43,7 +43,7 @@ class Variables:
         self.secrets: dict[str, str] = {}
         for place, text in _strings(document, ""):
             for name in _SECRET.findall(text):
-                if not environment.get(name):
+                if name not in environment:
                     raise UsageError(f"{place}: %{{{name}}} is not set in the environment")
                 if not _is_unicode(environment[name]):
                     raise UsageError(f"{place}: %{{{name}}} is not set to UTF-8 text")

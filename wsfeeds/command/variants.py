@@ -21,7 +21,7 @@ from wsfeeds.command.route import Route
 from wsfeeds.command.spec import Params
 from wsfeeds.errors import Transient
 from wsfeeds.session.keepalive import WEBSOCKET_PING
-from wsfeeds.transport.base import LOST, Connection
+from wsfeeds.transport.base import LOST, TOO_BIG, Connection
 
 __all__ = [
     "Ended",
@@ -146,12 +146,23 @@ class SocketSession(VariantSession):
 
     def closed(self, code: int, reason: str) -> Ended:
         """Return how a closed socket is to be understood; 1006 is a dropped connection."""
-        if code == 1009:
-            limit = self.route.settings.max_frame
-            error = Transient(f"a frame was larger than max_frame ({limit} bytes)", code=code)
-            return Ended(code=code, reason=reason, error=error)
         dropped = code == 1006
         return Ended(code=code, reason=reason, clean=not dropped, by_server=not dropped)
+
+    def gone(self, code: int, reason: str) -> Ended:
+        """Take leave of a socket that is gone; return how that is to be understood.
+
+        Where this side gave up, `code` is its own: the server closed nothing.
+        """
+        connection, self.connection = self.connection, None
+        self.parted = code != LOST
+        self._stop_timers()
+        if connection is None or not connection.gave_up:
+            return self.closed(code, reason)
+        told = f"the server broke the WebSocket protocol: {reason or code}"
+        if code == TOO_BIG:
+            told = f"a frame was larger than max_frame ({self.route.settings.max_frame} bytes)"
+        return Ended(code=code, reason=reason, error=Transient(told, code=code))
 
     def send(self, text: str) -> asyncio.Future[None] | None:
         """Send one text frame as it is; nobody confirms it."""
@@ -215,6 +226,7 @@ class SocketSession(VariantSession):
     def on_open(self, connection: Connection) -> None:
         """Keep the connection and say what comes first."""
         self.connection = connection
+        self._ponged = True  # nor is the answer to the upgrade a frame
         self._schedule_ping()
         try:
             self.opened()
@@ -248,11 +260,8 @@ class SocketSession(VariantSession):
 
     def on_close(self, code: int, reason: str) -> None:
         """Tell how it ended."""
-        self.connection = None
-        self.parted = code != LOST
-        self._stop_timers()
         try:
-            self.listener.on_ended(self.closed(code, reason))
+            self.listener.on_ended(self.gone(code, reason))
         except Exception as error:  # noqa: BLE001  # outermost: the event loop would swallow it
             self.listener.on_fault(error)
 

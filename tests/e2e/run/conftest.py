@@ -204,6 +204,7 @@ class Peer:
         self.requests: list[web.Request] = []
         self.ports: set[int] = set()
         self.refuse_direct_sockets = False
+        self.swallow_upgrades = False
         self.probe = ""
         """How an upgrade from polling goes wrong, if it is to."""
         self.probes = 0
@@ -215,6 +216,8 @@ class Peer:
         self.ports.add(request.transport.get_extra_info("peername")[1])
         if "Upgrade" not in request.headers:
             return None
+        if self.swallow_upgrades:
+            await self.gone.wait()
         if "sid" not in request.query and self.refuse_direct_sockets:
             return web.json_response({"code": 3, "message": "Bad request"}, status=400)
         return await self.fail(request) if self.probe else None

@@ -51,6 +51,15 @@ def test_results_and_facts_share_their_numbers() -> None:
     assert [orjson.loads(line)["seq"] for line in lines.raw] == [1, 2, 3]
 
 
+def test_times_never_go_back() -> None:
+    """A message that waited behind a Send comes after what is younger than it."""
+    results, lines, _ = bench()
+    results.publish("onConnect", 1, 7)
+    results.publish("onMessage", 2, 5)
+    assert results.stamp(6) == 7
+    assert [orjson.loads(line)["recv_ts"] for line in lines.raw] == [7, 7]
+
+
 def test_secrets_are_taken_out_of_strings_keys_and_numbers() -> None:
     results, lines, _ = bench("12345678", 'a"b\\c')
     results.publish("onMessage", loads('{"12345678":["x12345678y",12345678,1.50]}'), 1)
