@@ -94,12 +94,17 @@ class Redactor:
         return text if self._pattern is None else self._pattern.sub(MASK, text)
 
 
+def _either_case(encoded: str) -> tuple[str, str]:
+    """Return a percent-encoded text with its escapes in upper and in lower case (RFC 3986, 2.1)."""
+    return encoded, re.sub("%[0-9A-F]{2}", lambda escape: escape[0].lower(), encoded)
+
+
 def _spellings(secret: str) -> Iterator[str]:
     """Yield how a secret may look in a URL and in a JSON text."""
     # What is not Unicode came from the environment; `quote` would fail on it.
     for safe in ("", "/"):
-        yield quote(secret, safe, errors="surrogateescape")
-    yield quote_plus(secret, errors="surrogateescape")
+        yield from _either_case(quote(secret, safe, errors="surrogateescape"))
+    yield from _either_case(quote_plus(secret, errors="surrogateescape"))
     for ascii_only in (True, False):
         escaped = json.dumps(secret, ensure_ascii=ascii_only)[1:-1]
         yield escaped

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from urllib.parse import quote, quote_plus
 
 import msgspec
@@ -67,7 +68,13 @@ def test_a_missing_file_is_an_error_of_the_system(tmp_path):
         Secret.from_file(tmp_path / "none")
 
 
-@pytest.mark.parametrize("written", [VALUE, quote(VALUE, safe=""), quote(VALUE), quote_plus(VALUE)])
+@pytest.mark.parametrize(
+    "written",
+    [
+        *(VALUE, quote(VALUE, safe=""), quote(VALUE), quote_plus(VALUE)),
+        re.sub("%..", lambda escape: escape[0].lower(), quote(VALUE, safe="")),
+    ],
+)
 def test_the_redactor_replaces_secrets_plain_and_percent_encoded(written):
     assert Redactor([VALUE])(f"GET /?token={written}&x=1") == "GET /?token=***&x=1"
 
