@@ -65,6 +65,22 @@ async def test_pongs_are_no_data_for_data_timeout(venue, connect):
     assert venue.pings >= 2
 
 
+async def test_no_data_is_due_while_nothing_is_subscribed(venue, connect):
+    """And what is subscribed then has the whole of `data_timeout`."""
+    client = connect(ping_interval="50ms", data_timeout="250ms")
+    await client.until("session", state="subscribed")
+    client.run.unsubscribe(["BTC_USDT"])
+    await client.until("session", state="unsubscribed")
+    pings = venue.pings
+    await venue.until(lambda: venue.pings >= pings + 8)
+    assert "disconnected" not in client.states()
+    client.run.subscribe(["ETH_USDT"])
+    subscribed = await client.until("session", state="subscribed", symbols=["ETH_USDT"])
+    lost = await client.until("session", state="disconnected")
+    assert lost["reason"] == "stale"
+    assert lost["recv_ts"] - subscribed["recv_ts"] > 150_000
+
+
 @pytest.mark.parametrize("what", ["requests", "bytes"])
 async def test_a_half_open_connection_is_given_up(venue, connect, what):
     async def stops(peer):

@@ -17,6 +17,7 @@ class Liveness:
     def __init__(self, connector: Connector, now: float) -> None:
         """Start the clocks at the opening of the connection."""
         settings = connector.settings
+        self._connector = connector
         self.last_frame = now
         self.last_data = now
         self._idle = settings.idle_timeout
@@ -108,7 +109,10 @@ class Liveness:
         return self._pong_verdict(now)
 
     def _data_due(self) -> float | None:
-        return None if self._data is None or self._data_asleep else self.last_data + self._data
+        """Return when data is overdue; where nothing is subscribed none can be."""
+        if self._data is None or self._data_asleep or not self._connector.wants_anything:
+            return None
+        return self.last_data + self._data
 
     def _pong_verdict(self, now: float) -> str | None:
         keepalive, due = self._keepalive, self._pong_due

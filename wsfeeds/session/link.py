@@ -255,6 +255,8 @@ class Link(Flow):
     def change(self, wanted: protocol.Wanted) -> None:
         """Take over a new set of symbols."""
         self._about["symbols"] = list(wanted.symbols)
+        if not self.connector.wants_anything:
+            self._liveness.last_data = monotonic()  # until now none was due
         self.guard(lambda: self._dialogue.change(wanted, silent=self.paused))
 
     @property

@@ -17,6 +17,7 @@ def liveness(
         settings=SimpleNamespace(**values),
         keepalive=lambda: keepalive,
         websocket_pongs_count=websocket,
+        wants_anything=True,
     )
     return Liveness(connector, 0.0)
 
