@@ -225,3 +225,23 @@ async def test_the_python_api_refuses_before_anything_is_opened():
     with pytest.raises(wsfeeds.errors.UsageError, match="BTC-USDT"):
         async with wsfeeds.stream("cryptomus", ["BTC-USDT"], sim=True):
             pytest.fail("it was opened")
+
+
+def test_a_dumb_terminal_gets_plain_lines_for_people():
+    ours, theirs = os.openpty()
+    with os.fdopen(ours, "rb") as screen:
+        done = subprocess.run(
+            [sys.executable, "-m", "wsfeeds", *SIM, "-c", "lastprice", "-n", "2"],
+            stdin=subprocess.DEVNULL,
+            stdout=theirs,
+            stderr=subprocess.PIPE,
+            check=False,
+            timeout=60,
+            env=os.environ | {"TERM": "dumb"},
+        )
+        os.close(theirs)
+        shown = os.read(screen.fileno(), 65_536).decode()
+    assert done.returncode == 0
+    assert "BTC_USDT" in shown
+    assert "{" not in shown
+    assert "\x1b" not in shown

@@ -39,15 +39,20 @@ class Console:
 
     @property
     def stdout_is_terminal(self) -> bool:
-        """Whether a person sees stdout and it can be drawn on."""
-        return os.isatty(1) and self.environment.get("TERM") != "dumb"
+        """Whether a person sees stdout."""
+        return os.isatty(1)
+
+    @property
+    def stdout_can_be_drawn_on(self) -> bool:
+        """Whether it is a terminal that does more than print lines."""
+        return self.stdout_is_terminal and self.environment.get("TERM") != "dumb"
 
     @property
     def colour(self) -> bool:
         """Whether stdout takes colours: a terminal, unless `NO_COLOR`; always if `FORCE_COLOR`."""
         if self.environment.get("NO_COLOR"):
             return False
-        return bool(self.environment.get("FORCE_COLOR")) or self.stdout_is_terminal
+        return bool(self.environment.get("FORCE_COLOR")) or self.stdout_can_be_drawn_on
 
     def set_up_logging(self) -> None:
         """Send our log to stderr: warnings, with `-v` progress too, with `-q` errors only."""

@@ -152,7 +152,7 @@ class _Replay:
         if shape == "jsonl":
             outputs.append(JsonlOutput([out, *files]))
             return
-        live = self._options.live and self._console.stdout_is_terminal
+        live = self._options.live and self._console.stdout_can_be_drawn_on
         self._screen = TerminalOutput(
             live=live,
             view=self._options.view,

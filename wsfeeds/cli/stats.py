@@ -47,7 +47,7 @@ def register(app: typer.Typer) -> None:
         if as_json:
             print_json(report)
         else:
-            put("\n".join(describe(report, bars=console.stdout_is_terminal)))
+            put("\n".join(describe(report, bars=console.stdout_can_be_drawn_on)))
         damage.summarise()
         raise typer.Exit(0)
 

@@ -192,7 +192,7 @@ class _Subscribe:
         from wsfeeds.outputs.terminal import TerminalOutput  # noqa: PLC0415  # rich takes 0.1 s
 
         options = self._options
-        live = options.live and self._console.stdout_is_terminal
+        live = options.live and self._console.stdout_can_be_drawn_on
         screen = TerminalOutput(
             live=live,
             view=options.view,

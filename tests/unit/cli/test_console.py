@@ -33,10 +33,12 @@ def test_colour_is_for_terminals_and_for_those_who_ask(environment, colour, monk
     assert Console(environment=environment).colour is colour
 
 
-def test_a_dumb_terminal_is_none(monkeypatch):
+@pytest.mark.parametrize(("term", "able"), [("xterm", True), ("dumb", False)])
+def test_a_dumb_terminal_is_one_without_colours_and_drawings(monkeypatch, term, able):
     monkeypatch.setattr("os.isatty", lambda _: True)
-    assert Console(environment={"TERM": "xterm"}).stdout_is_terminal
-    assert not Console(environment={"TERM": "dumb"}).stdout_is_terminal
+    console = Console(environment={"TERM": term})
+    assert console.stdout_is_terminal
+    assert (console.stdout_can_be_drawn_on, console.colour) == (able, able)
 
 
 @pytest.mark.parametrize(
