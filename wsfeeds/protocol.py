@@ -350,10 +350,21 @@ class Connector:
         """Refuse what cannot be asked for, before anything is opened.
 
         Raises:
-            UsageError: A symbol is malformed, or fits none of the channels.
+            UsageError: A symbol cannot be used, or a channel is left without one.
         """
         if cls.needs_symbols and not wanted.symbols:
             raise UsageError(f"{cls.name} needs a SYMBOL: {cls.symbol_help}")
+        cls.check_symbols(wanted, settings)
+
+    @classmethod
+    def check_symbols(cls, wanted: Wanted, settings: FeedSettings) -> None:
+        """Refuse symbols that cannot be used, at the start or added to a running subscription.
+
+        There a channel may be without a symbol: what it had may have been unsubscribed.
+
+        Raises:
+            UsageError: A symbol is malformed, or fits none of the channels.
+        """
 
     @classmethod
     def plan(cls, wanted: Wanted, settings: FeedSettings) -> list[Socket]:

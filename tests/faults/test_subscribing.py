@@ -167,6 +167,20 @@ async def test_a_change_gives_the_same_under_every_reading_of_the_page(venue, co
     assert client.stream.skipped["not asked for"] == 1
 
 
+async def test_the_last_symbol_of_a_channel_can_go_while_another_channel_goes_on(venue, connect):
+    """That each channel needs a symbol is a rule of the command line."""
+    venue.known = ("BTC_USDT", "ETH", "TRX")
+    client = connect("BTC_USDT", "ETH", channels="trade,balance")
+    await client.until("session", state="subscribed")
+    client.run.unsubscribe(["BTC_USDT"])
+    await client.until("session", state="unsubscribed", symbols=["BTC_USDT"])
+    client.run.subscribe(["TRX"])
+    await client.until("session", state="subscribed", symbols=["TRX"])
+    assert venue.peers[0].live == {"trade": [], "balance": ["ETH", "TRX"]}
+    await venue.peers[0].socket.close()
+    await client.until("session", state="subscribed", symbols=["ETH", "TRX"])
+
+
 async def test_a_change_survives_a_reconnect(venue, connect):
     client = connect("BTC_USDT")
     await client.until("session", state="subscribed")

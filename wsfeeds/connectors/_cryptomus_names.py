@@ -64,7 +64,7 @@ def expanded(channel: str, names: Names, markets: list[str] | None) -> Names:
 
 
 def refuse_malformed(channels: Sequence[str], symbols: Sequence[str], symbol_help: str) -> None:
-    """Refuse symbols that no chosen channel can take, and channels left without one.
+    """Refuse symbols that no chosen channel can take.
 
     Raises:
         UsageError: There is one.
@@ -73,6 +73,14 @@ def refuse_malformed(channels: Sequence[str], symbols: Sequence[str], symbol_hel
         if not any(wire_name(channel, symbol) for channel in channels):
             chosen = ", ".join(channels)
             raise UsageError(f"malformed symbol {symbol!r} for {chosen}: {symbol_help}")
+
+
+def refuse_idle(channels: Sequence[str], symbols: Sequence[str]) -> None:
+    """Refuse channels that none of the symbols is for.
+
+    Raises:
+        UsageError: There is one.
+    """
     for channel in channels:
         if not any(wire_name(channel, symbol) for symbol in symbols):
             what = "a currency such as BTC" if channel == "balance" else "a market such as BTC_USDT"

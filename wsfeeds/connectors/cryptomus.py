@@ -25,7 +25,14 @@ from wsfeeds.connectors._cryptomus_envelope import (
     scalar_of,
     text_of,
 )
-from wsfeeds.connectors._cryptomus_names import ALL, Names, expanded, on_wire, refuse_malformed
+from wsfeeds.connectors._cryptomus_names import (
+    ALL,
+    Names,
+    expanded,
+    on_wire,
+    refuse_idle,
+    refuse_malformed,
+)
 from wsfeeds.connectors._cryptomus_requests import METHOD, Requests
 from wsfeeds.connectors._cryptomus_tolerant import SlowDepth, Update, integer, is_null, time_of
 from wsfeeds.errors import UsageError
@@ -113,8 +120,13 @@ class Connector(protocol.Connector):
 
     @classmethod
     def check(cls, wanted: Wanted, settings: FeedSettings) -> None:
-        """Refuse symbols that no chosen channel can take, and channels left without one."""
+        """Refuse channels left without a symbol too."""
         super().check(wanted, settings)
+        refuse_idle(wanted.channels, wanted.symbols)
+
+    @classmethod
+    def check_symbols(cls, wanted: Wanted, settings: FeedSettings) -> None:  # noqa: ARG003  # names alone
+        """Refuse symbols that no chosen channel can take."""
         refuse_malformed(wanted.channels, wanted.symbols, cls.symbol_help)
 
     def _names(self, wanted: Wanted) -> dict[str, Names]:

@@ -112,9 +112,8 @@ class Connector(protocol.Connector):
     # --- before the connection
 
     @classmethod
-    def check(cls, wanted: Wanted, settings: FeedSettings) -> None:
+    def check_symbols(cls, wanted: Wanted, settings: FeedSettings) -> None:  # noqa: ARG003  # symbols alone
         """Refuse game ids that cannot be any."""
-        super().check(wanted, settings)
         for symbol in wanted.symbols:
             if not symbol.strip():
                 raise UsageError(f"malformed symbol {symbol!r} for {cls.name}: {cls.symbol_help}")

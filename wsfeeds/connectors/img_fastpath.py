@@ -123,13 +123,20 @@ class Connector(protocol.Connector):
 
     @classmethod
     def check(cls, wanted: Wanted, settings: FeedSettings) -> None:
-        """Refuse malformed symbols, symbols and channels that do not fit, a negative start."""
-        super().check(wanted, settings)
+        """Refuse channels that fit none of the symbols, and a negative start, too."""
         assert isinstance(settings, FastPathSettings)
         if settings.start_position is not None and settings.start_position < 0:
             raise UsageError("start_position cannot be negative")
+        super().check(wanted, settings)
+        used = {each.wanted.channels[0] for each in cls.plan(wanted, settings)}
+        unused = [channel for channel in wanted.channels if channel not in used]
+        if unused and set(wanted.channels) != set(paths.DEFAULTS):
+            raise UsageError(f"channel {unused[0]!r} fits none of {', '.join(wanted.symbols)}")
+
+    @classmethod
+    def check_symbols(cls, wanted: Wanted, settings: FeedSettings) -> None:  # noqa: ARG003  # symbols alone
+        """Refuse symbols that are malformed, have none of the channels, or are the same stream."""
         keys: dict[str, str] = {}
-        used: set[str] = set()
         for symbol in wanted.symbols:
             fixture = paths.fixture(symbol)
             chosen = fixture.chosen(wanted.channels)
@@ -138,13 +145,9 @@ class Connector(protocol.Connector):
                 raise UsageError(
                     f"{symbol!r} has no {', '.join(wanted.channels)}: {fixture.sport} has {offered}"
                 )
-            used.update(chosen)
             same = keys.setdefault(fixture.path(chosen[0]), symbol)
             if same != symbol:
                 raise UsageError(f"{same!r} and {symbol!r} are the same stream")
-        unused = [channel for channel in wanted.channels if channel not in used]
-        if unused and set(wanted.channels) != set(paths.DEFAULTS):
-            raise UsageError(f"channel {unused[0]!r} fits none of {', '.join(wanted.symbols)}")
 
     @classmethod
     def plan(cls, wanted: Wanted, settings: FeedSettings) -> list[Socket]:  # noqa: ARG003  # every fixture alike

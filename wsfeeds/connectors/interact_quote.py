@@ -100,9 +100,8 @@ class Connector(protocol.Connector):
     # --- what can be asked for
 
     @classmethod
-    def check(cls, wanted: Wanted, settings: FeedSettings) -> None:
+    def check_symbols(cls, wanted: Wanted, settings: FeedSettings) -> None:  # noqa: ARG003  # symbols alone
         """Refuse malformed symbols, and those whose channel was not chosen."""
-        super().check(wanted, settings)
         for symbol in wanted.symbols:
             market = wire.market_of(symbol)
             if market is None:

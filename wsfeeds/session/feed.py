@@ -166,11 +166,16 @@ class FeedRun:
         """
         if self._everything:
             asked = tuple(dict.fromkeys(symbols))
-            self.connector.check(Wanted(asked, self.wanted.channels), self._shared.settings)
+            self._check(asked)
             if not self._paused:
                 self._tell(SessionEvent(feed=self.feed, state="subscribed", symbols=list(asked)))
             return
-        self._change(tuple(dict.fromkeys((*self.wanted.symbols, *symbols))))
+        both = tuple(dict.fromkeys((*self.wanted.symbols, *symbols)))
+        self._check(both)
+        self._change(both)
+
+    def _check(self, symbols: tuple[str, ...]) -> None:
+        self.connector.check_symbols(Wanted(symbols, self.wanted.channels), self._shared.settings)
 
     def unsubscribe(self, symbols: Iterable[str]) -> None:
         """Remove symbols.
@@ -191,9 +196,7 @@ class FeedRun:
     def _change(self, symbols: tuple[str, ...]) -> None:
         self._must_run()
         wanted = Wanted(symbols, self.wanted.channels)
-        if symbols:
-            self.connector.check(wanted, self._shared.settings)
-        elif not self.connector.needs_symbols:
+        if not symbols and not self.connector.needs_symbols:
             raise UsageError("without a symbol this feed sends everything; `quit` ends")
         before = self.connector.plan(self.wanted, self._shared.settings)
         self.wanted = wanted

@@ -176,6 +176,13 @@ def test_what_fits_no_stream_is_a_usage_error(symbols, channels, said):
         Connector.check(Wanted(symbols, channels), SETTINGS)
 
 
+def test_a_running_subscription_may_leave_a_channel_without_a_symbol():
+    wanted = Wanted(("soccer/f1",), ("actions", "stream"))
+    Connector.check_symbols(wanted, SETTINGS)
+    with pytest.raises(UsageError, match="has actions and statistics"):
+        Connector.check_symbols(Wanted(("soccer/f1",), ("stream",)), SETTINGS)
+
+
 def test_a_negative_start_position_is_a_usage_error():
     settings = msgspec.structs.replace(SETTINGS, start_position=-1)
     with pytest.raises(UsageError, match="start_position"):
