@@ -224,6 +224,19 @@ async def test_a_bad_update_of_one_book_leaves_the_others_known(venue, connect):
     assert [gap["symbol"] for gap in client.of("gap", reason="sequence")] == ["BTC_USDT"]
 
 
+async def test_a_cut_update_of_one_book_leaves_the_others_known(venue, connect):
+    client = connect("BTC_USDT", "ETH_USDT", channels="depth,bbo")
+    await client.until("session", state="subscribed")
+    peer = venue.peers[0]
+    await peer.book("1", "2")
+    await peer.book("1", "2", symbol="ETH_USDT")
+    await client.until("book", count=2)
+    await peer.send('{"id":0,"method":"depth_update","data":{"symbol":"BTC_USDT","asks":[["2')
+    await client.until("malformed")
+    await venue.until(lambda: len(peer.asked("depth_subscribe")) == 2)
+    assert [gap["symbol"] for gap in client.of("gap", reason="sequence")] == ["BTC_USDT"]
+
+
 async def test_a_full_reload_without_sides_is_an_empty_book(venue, connect):
     client = connect("BTC_USDT", channels="depth,bbo")
     await client.until("session", state="subscribed")

@@ -44,13 +44,13 @@ class Books:
         self._books.clear()
         self._tops.clear()
 
-    def spoil(self, key: BookKey | None) -> list[str]:
-        """Count a book, or all of them, as unknown until the next full reload.
+    def spoil(self, market: str | None, scale: int | None) -> list[str]:
+        """Count a book as unknown until the next full reload; None stands for each one there is.
 
         Returns:
             The markets whose books were known until now.
         """
-        known = self.synced & ({key} if key else self.synced)
+        known = {key for key in self.synced if market in {None, key[0]} and scale in {None, key[1]}}
         for each in known:
             self._forget(each)
         return sorted({market for market, _ in known})

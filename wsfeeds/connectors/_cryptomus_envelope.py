@@ -5,8 +5,13 @@ Protocol facts are from docs/protocols/cryptomus.md, sections 4 and 8.
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
+
+_MARKET = re.compile(rb'"symbol"\s*:\s*"([A-Za-z0-9_]+)"').findall
+_SCALE = re.compile(rb'"scale_index"\s*:\s*"?([0-9]{1,3})"?\s*[,}]').findall
 
 
 class Envelope(Struct):
@@ -51,6 +56,18 @@ def ack_status(part: Raw | UnsetType) -> str | None:
         return None
     value = msgspec.json.decode(part).get("status")
     return value if isinstance(value, str) else None
+
+
+def named_book(frame: bytes) -> tuple[str | None, int | None]:
+    """Return market and depth scale that a broken frame still shows, None where it does not.
+
+    It may be cut, so only its text is looked at; a name that is cut itself is none, and what names
+    two markets (two frames run together, say) may be about any.
+    """
+    markets, scales = set(_MARKET(frame)), set(_SCALE(frame))
+    if len(markets) != 1:
+        return None, None
+    return markets.pop().decode(), int(scales.pop()) if len(scales) == 1 else None
 
 
 def error_parts(error: Raw | UnsetType) -> dict[str, int | str]:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import msgspec
 from msgspec import UNSET, Raw
 
-from wsfeeds import decimals, protocol
+from wsfeeds import protocol
 from wsfeeds.connectors import _cryptomus_frames as wire
 from wsfeeds.connectors import _cryptomus_rest as rest
 from wsfeeds.connectors._cryptomus_books import EMPTY, Books, Overdue
@@ -21,6 +21,7 @@ from wsfeeds.connectors._cryptomus_envelope import (
     ack_status,
     error_parts,
     id_text,
+    named_book,
     says_something,
     scalar_of,
     text_of,
@@ -420,14 +421,7 @@ class Connector(protocol.Connector):
         """Ask again for the books that a depth update may have changed that nobody can read."""
         if b"depth_update" not in frame:
             return ()
-        try:
-            data = msgspec.json.decode(frame, type=Envelope).data
-            named = msgspec.json.decode(data, type=SlowDepth)  # type: ignore[arg-type]
-            key = (named.symbol, integer(named.scale_index) or 0)
-        except (msgspec.MsgspecError, RecursionError, decimals.Unrepresentable, TypeError):
-            lost = self._books.spoil(None)
-        else:
-            lost = self._books.spoil(key)
+        lost = self._books.spoil(*named_book(frame))
         return [Resync(channel="depth", symbol=name, reason="sequence") for name in lost]
 
     def _unknown(self, frame: bytes, channel: str | None) -> Unknown:

@@ -10,6 +10,7 @@ import pytest
 from wsfeeds.connectors._cryptomus_rest import sign
 from wsfeeds.connectors.cryptomus import Connector, CryptomusSettings
 from wsfeeds.errors import CredentialsRefused, Transient, UsageError
+from wsfeeds.events import Malformed
 from wsfeeds.protocol import HttpReply, Pong, Refused, Resync, Socket, Wanted
 from wsfeeds.secrets import Secret
 
@@ -194,3 +195,42 @@ def test_an_ack_of_something_else_settles_nothing_of_ours():
 
 def test_a_pong_is_a_pong_whatever_its_id():
     assert connector().receive(b'{"id":"x","method":"pong","data":null,"error":null}') == (Pong(),)
+
+
+CUT = b'{"id":0,"method":"depth_update","data":'
+
+
+@pytest.mark.parametrize(
+    ("broken", "lost"),
+    [
+        (CUT + b'{"symbol":"B_U","timestamp":1,"scale_index":0,"asks":[["2', {"B_U:0"}),
+        (CUT + b'{ "symbol" : "B_U", "scale_index": "1" , "asks":[["2', {"B_U:1"}),
+        (CUT + b'{"symbol":"B_U","timestamp":1,"full_rel', {"B_U:0", "B_U:1"}),
+        (CUT + b'{"symbol":"B_U","scale_index":1', {"B_U:0", "B_U:1"}),
+        (CUT + b'{"symbol":"B_', {"B_U:0", "B_U:1", "E_U:0"}),
+        (CUT + b'{"symbol":"B_U"' + CUT + b'{"symbol":"E_U"}}', {"B_U:0", "B_U:1", "E_U:0"}),
+        (CUT + b'{"symbol":"B_U","scale_index":0,"asks":[["x","1"]]}}', {"B_U:0"}),
+        (CUT + b'{"symbol":"T_U","asks":[["2', set()),
+        (b'{"id":0,"method":"trade_update","data":{"symbol":"B_U","trades":[{"pr', set()),
+    ],
+)
+def test_a_broken_update_spoils_no_book_but_those_it_may_be_about(broken, lost):
+    names = ("B_U:0", "B_U:1", "E_U:0")
+    one = connector(*names, channels="depth")
+    open_depth(one)
+    update = (
+        '{"method":"depth_update","data":{"symbol":"%s","timestamp":1,"full_reload":%s,'
+        '"scale_index":%s,"asks":[["2","1"]],"bids":[]}}'
+    )
+    for name in names:
+        market, _, scale = name.partition(":")
+        one.receive((update % (market, "true", scale)).encode())
+    malformed, *resyncs = one.receive(broken)
+    assert isinstance(malformed, Malformed)
+    assert {resync.symbol for resync in resyncs} == {name.partition(":")[0] for name in lost}
+    after = {}
+    for name in names:
+        market, _, scale = name.partition(":")
+        (book,) = one.receive((update % (market, "false", scale)).encode())
+        after[name] = book.synced
+    assert {name for name, synced in after.items() if not synced} == lost
