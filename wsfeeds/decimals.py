@@ -19,6 +19,7 @@ _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE]([+-]?[0-9]+))?")
 _MAX_EXPONENT = 400
 _MAX_EXPONENT_DIGITS = 6
 _MAX_SECONDS_DIGITS = 20
+_MAX_DIGITS = 18
 _MICROS = 1_000_000
 _EXACT_INTEGERS = 2**53
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -61,6 +62,14 @@ def from_raw(raw: msgspec.Raw) -> str | None:
     if text[:1] == '"':
         return from_text(msgspec.json.decode(text, type=str))
     return from_text(text)
+
+
+def whole(text: str | None) -> int | None:
+    """Return the integer that a decimal in plain notation is, None where it is none."""
+    digits, _, fraction = (text or "").partition(".")
+    if not digits.lstrip("-").isdecimal() or fraction.strip("0") or len(digits) > _MAX_DIGITS:
+        return None
+    return int(digits)
 
 
 def seconds_to_micros(text: str) -> int | None:

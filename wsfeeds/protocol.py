@@ -18,6 +18,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import msgspec
 from msgspec import Meta
 
+from wsfeeds import decimals
 from wsfeeds.decimals import Unrepresentable
 from wsfeeds.errors import Transient, UsageError
 from wsfeeds.events import Event, Malformed
@@ -238,6 +239,21 @@ class HttpReply(msgspec.Struct, frozen=True):
     headers: dict[str, str] = {}
     retry_after: float | None = None
 
+    def json(self) -> Any:
+        """Return what the body says; a number with a fraction or an exponent is a plain decimal.
+
+        Such a number is text, with all its digits, as events have it.
+
+        Raises:
+            msgspec.DecodeError: It is no JSON.
+        """
+        try:
+            return _decode(self.body)
+        except (RecursionError, UnicodeDecodeError) as error:
+            raise msgspec.DecodeError(str(error)) from error
+
+
+_decode = msgspec.json.Decoder(float_hook=decimals.from_text).decode
 
 Exchange = Generator[HttpRequest, HttpReply, Any]
 """A REST conversation without I/O: yields requests, is sent replies, returns its result."""

@@ -12,8 +12,9 @@ from collections.abc import Generator, Sequence
 from typing import Any
 from urllib.parse import quote
 
-import orjson
+import msgspec
 
+from wsfeeds import decimals
 from wsfeeds.errors import CredentialsRefused, Transient, UsageError
 from wsfeeds.protocol import HttpReply, HttpRequest, unavailable
 from wsfeeds.secrets import Secret
@@ -98,10 +99,10 @@ def list_markets(api_url: str | None, symbols: Sequence[str]) -> Rows:
             "symbol": market["symbol"],
             "base": market.get("baseCurrency"),
             "quote": market.get("quoteCurrency"),
-            "min_quantity": market.get("baseMinSize"),
-            "min_value": market.get("quoteMinSize"),
-            "quantity_precision": market.get("basePrec"),
-            "price_precision": market.get("quotePrec"),
+            "min_quantity": _decimal(market.get("baseMinSize")),
+            "min_value": _decimal(market.get("quoteMinSize")),
+            "quantity_precision": _decimal(market.get("basePrec")),
+            "price_precision": _decimal(market.get("quotePrec")),
         }
         for market in markets
     ]
@@ -113,7 +114,7 @@ def list_markets(api_url: str | None, symbols: Sequence[str]) -> Rows:
         if symbol not in known:
             raise UsageError(f"the market list has no {symbol!r}; see `wsfeeds markets cryptomus`")
         scales = yield from fetch_scales(api_url, symbol)
-        found = [{"index": row.get("index"), "scale": row.get("scale")} for row in scales]
+        found = [{"index": _index(row), "scale": _decimal(row.get("scale"))} for row in scales]
         chosen.append({**known[symbol], "scales": found})
     return chosen
 
@@ -135,7 +136,7 @@ def existing(
             continue
         if scale not in {"", "0"}:
             scales = yield from fetch_scales(api_url, market)
-            if scale not in {str(row.get("index")) for row in scales}:
+            if scale not in {str(_index(row)) for row in scales}:
                 continue
         found.append(name)
     return found
@@ -145,10 +146,22 @@ def _base(api_url: str | None, default: str) -> str:
     return (api_url or default).rstrip("/")
 
 
+def _decimal(value: Any) -> str | None:
+    """Return a number in plain notation, sent as one or as text; None for anything else."""
+    try:
+        return decimals.from_text(str(value))
+    except decimals.Unrepresentable:
+        return None
+
+
+def _index(scale: dict[str, Any]) -> int | None:
+    return decimals.whole(_decimal(scale.get("index")))
+
+
 def _json(reply: HttpReply) -> Any:
     try:
-        return orjson.loads(reply.body)
-    except orjson.JSONDecodeError:
+        return reply.json()
+    except msgspec.DecodeError:
         return None
 
 

@@ -16,8 +16,6 @@ from wsfeeds.connectors._cryptomus_frames import FEED, SIDES
 from wsfeeds.events import Balance, Event, Fill, LastPrice, Order, Side, Ticker, Trade
 from wsfeeds.opaque import exact_json
 
-_MAX_DIGITS = 18
-
 _NULL = Raw(b"null")
 """What a missing member is read as; `Raw | None` would take nothing but null."""
 
@@ -287,11 +285,7 @@ def time_of(raw: Raw) -> int | None:
 
 def integer(raw: Raw) -> int | None:
     """Return a whole number given as number or string, None where there is none."""
-    text = decimals.from_raw(raw)
-    whole, _, fraction = (text or "").partition(".")
-    if not whole.lstrip("-").isdecimal() or fraction.strip("0") or len(whole) > _MAX_DIGITS:
-        return None
-    return int(whole)
+    return decimals.whole(decimals.from_raw(raw))
 
 
 def is_null(raw: Raw) -> bool:

@@ -12,7 +12,6 @@ from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
-import orjson
 
 from wsfeeds.errors import CredentialsRefused, Transient, UsageError
 from wsfeeds.protocol import HttpReply, HttpRequest, unavailable
@@ -144,8 +143,8 @@ def _page(reply: HttpReply, sport: str) -> _Page:
     if reply.status != 200:
         raise _refused(reply, sport)
     try:
-        body = orjson.loads(reply.body)
-    except orjson.JSONDecodeError as error:
+        body = reply.json()
+    except msgspec.DecodeError as error:
         raise Transient("the list of fixtures is no JSON") from error
     rows = _rows(body)
     if rows is None:
@@ -212,8 +211,8 @@ def _refused(reply: HttpReply, sport: str) -> CredentialsRefused | UsageError | 
 def error_text(reply: HttpReply) -> str:
     """Return what an error body says, in parentheses: a known member, else the raw text."""
     try:
-        body = orjson.loads(reply.body)
-    except orjson.JSONDecodeError:
+        body = reply.json()
+    except msgspec.DecodeError:
         raw = reply.body.decode(errors="replace").strip()[:200]
         return f" ({raw})" if raw else ""
     if isinstance(body, dict):

@@ -197,6 +197,40 @@ def test_a_pong_is_a_pong_whatever_its_id():
     assert connector().receive(b'{"id":"x","method":"pong","data":null,"error":null}') == (Pong(),)
 
 
+def test_the_numbers_of_the_lists_are_exact_plain_decimals_however_they_are_sent():
+    listing = (
+        b'{"result":[{"symbol":"B_U","baseCurrency":"B","quoteCurrency":"U","basePrec":8,'
+        b'"quotePrec":"6","baseMinSize":1e-8,"quoteMinSize":0.10000000000000000000000001}]}'
+    )
+    scales = b'{"data":[{"index":0,"scale":1e-2},{"index":"1","scale":"0.10"},{"index":2.0}]}'
+    one = connector()
+    _, (market,) = converse(
+        one.markets(one.settings, symbols=["B_U"]), HttpReply(200, listing), HttpReply(200, scales)
+    )
+    assert market == {
+        "symbol": "B_U",
+        "base": "B",
+        "quote": "U",
+        "min_quantity": "0.00000001",
+        "min_value": "0.10000000000000000000000001",
+        "quantity_precision": "8",
+        "price_precision": "6",
+        "scales": [
+            {"index": 0, "scale": "0.01"},
+            {"index": 1, "scale": "0.10"},
+            {"index": 2, "scale": None},
+        ],
+    }
+
+
+@pytest.mark.parametrize("value", ['"many"', '""', "null", "true", "{}", '"1e999"'])
+def test_what_is_no_number_in_a_list_is_null(value):
+    one = connector()
+    listing = b'{"result":[{"symbol":"B_U","baseMinSize":%s}]}' % value.encode()
+    _, (market,) = converse(one.markets(one.settings), HttpReply(200, listing))
+    assert market["min_quantity"] is None
+
+
 CUT = b'{"id":0,"method":"depth_update","data":'
 
 

@@ -51,6 +51,13 @@ def ids(rows: list[dict[str, Any]]) -> list[str]:
     return [row["symbol"].rpartition("/")[2] for row in rows]
 
 
+def test_numbers_of_a_fixture_keep_their_digits():
+    body = b'[{"id":123456789012345678901,"coverageLevel":0.10000000000000000000000001}]'
+    rows, _ = listed(lambda _: HttpReply(200, body))
+    assert rows[0]["symbol"] == "soccer/123456789012345678901"
+    assert rows[0]["coverage_level"] == "0.10000000000000000000000001"
+
+
 def test_a_fixture_is_described_by_its_symbol_and_the_venues_words():
     rows, asked = listed(lambda _: HttpReply(200, f"[{G17}]".encode()))
     assert rows == [
