@@ -535,6 +535,23 @@ def test_a_mistyped_variable_is_refused_with_the_nearest_known_one(name, nearest
 
 
 @pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("WSFEEDS_IGRATECH_FOO", "WSFEEDS_IGRATECH_PROXY"),
+        ("WSFEEDS_IMG_FASTPATH_TOKN", "WSFEEDS_IMG_FASTPATH_TOKEN"),
+        ("WSFEEDS_RUN_PROXI", "WSFEEDS_RUN_PROXY"),
+    ],
+)
+def test_a_mistyped_variable_of_a_feed_that_is_not_in_use_is_refused_too(name, nearest):
+    with pytest.raises(UsageError) as caught:
+        acme(env={name: "hunter22"})
+    assert caught.value.message == (
+        f"unknown environment variable {name!r}; the nearest known one is {nearest!r}"
+    )
+    assert acme(env={nearest: "never read, as the feed is not in use"}) == acme()
+
+
+@pytest.mark.parametrize(
     "name", ["WSFEEDS_OTHER_TOKEN", "WSFEEDS_OTHER_NONSENSE", "WSFEEDS_CONFIG", "ACME_FEED_URL"]
 )
 def test_variables_of_others_do_not_matter(name):

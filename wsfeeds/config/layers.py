@@ -20,6 +20,7 @@ from wsfeeds import connectors
 from wsfeeds.config.checks import check_settings
 from wsfeeds.config.fields import Feed, Field, fields_of, nearest, variable
 from wsfeeds.config.file import SettingsFile, default_path
+from wsfeeds.config.run import RunFeed
 from wsfeeds.config.secrecy import SECRET_KEYS, has_password
 from wsfeeds.config.values import Given, convert
 from wsfeeds.errors import UsageError
@@ -74,6 +75,7 @@ def resolve(
     env = os.environ if env is None else env
     file = SettingsFile() if file is None else file
     given = layered(feed, file=file, env=env, flags=flags or {}, mapping=mapping or {})
+    _check_variables_of_others(feed, env)
     fields = fields_of(feed.settings_type)
     values = {key: convert(fields[key], each) for key, each in given.items()}
     if require:
@@ -179,8 +181,30 @@ def _from_environment(feed: Feed, env: Mapping[str, str]) -> dict[str, Given]:
 
 def _belongs_to_another(name: str, feed: Feed) -> bool:
     """Tell whether a variable is that of a feed whose name begins like this one's."""
-    others = _feed_names() - {feed.name}
-    return any(name.startswith(f"{_PREFIX}{other}_".upper()) for other in others)
+    return _owner(name) not in {feed.name, None}
+
+
+def _check_variables_of_others(feed: Feed, env: Mapping[str, str]) -> None:
+    """Refuse unknown variables of feeds that are not in use, as their keys in a file are.
+
+    Only the feeds that variables are set for are loaded.
+    """
+    for name in sorted(env):
+        owner = _owner(name)
+        if owner is None or owner == feed.name:
+            continue
+        other: Feed = RunFeed() if owner == RunFeed.name else connectors.load(owner)
+        keys = {variable(other, key): key for key in fields_of(other.settings_type)}
+        if name not in keys:
+            raise _unknown_variable(name, name, keys)
+
+
+def _owner(name: str) -> str | None:
+    """Return the feed that a variable is meant for, None for any other variable."""
+    if not name.startswith(_PREFIX):
+        return None
+    feeds = (each for each in _feed_names() if name.startswith(f"{_PREFIX}{each}_".upper()))
+    return max(feeds, key=len, default=None)
 
 
 def _refuse_slip(name: str, feed: Feed, keys: Mapping[str, str]) -> None:
@@ -202,4 +226,4 @@ def _unknown_variable(name: str, like: str, keys: Mapping[str, str]) -> UsageErr
 
 @functools.cache
 def _feed_names() -> frozenset[str]:
-    return frozenset(connectors.names())
+    return frozenset((*connectors.names(), RunFeed.name))
