@@ -46,11 +46,11 @@ Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @pytest.fixture
-def bare_server() -> Callable[[Talk], contextlib.AbstractAsyncContextManager[int]]:
-    """Serve plain TCP for a block, on the port that the block is given."""
+def bare_server() -> Callable[..., contextlib.AbstractAsyncContextManager[int]]:
+    """Serve TCP, with TLS if asked for, for a block, on the port that the block is given."""
 
     @contextlib.asynccontextmanager
-    async def serving(talk: Talk) -> AsyncIterator[int]:
+    async def serving(talk: Talk, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
         ended = asyncio.Event()
         tasks: set[asyncio.Task[None]] = set()
 
@@ -70,7 +70,7 @@ def bare_server() -> Callable[[Talk], contextlib.AbstractAsyncContextManager[int
         def start(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             tasks.add(asyncio.create_task(handle(reader, writer)))
 
-        async with await asyncio.start_server(start, "127.0.0.1", 0) as server:
+        async with await asyncio.start_server(start, "127.0.0.1", 0, ssl=tls) as server:
             yield server.sockets[0].getsockname()[1]
             ended.set()
             await asyncio.gather(*tasks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from functools import partial
 
 import pytest
@@ -62,6 +63,25 @@ async def test_a_proxy_that_wants_other_credentials_is_named(through_proxy, bare
         said = await message(through_proxy(proxy=f"http://user:{SECRET}@127.0.0.1:{port}"))
     assert f"the proxy 127.0.0.1:{port} failed" in said
     assert "407" in said
+
+
+async def test_the_certificate_of_a_proxy_is_verified_with_ca_file_too(
+    through_proxy, bare_server, authority, tmp_path
+):
+    async def refuse(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+
+    file = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(file))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    async with bare_server(refuse, context) as port:
+        known = await message(through_proxy(proxy=f"https://localhost:{port}", ca_file=str(file)))
+        unknown = await message(through_proxy(proxy=f"https://localhost:{port}"))
+    assert "407" in known
+    assert "certificate was not accepted" in unknown
 
 
 async def test_a_socks_proxy_that_refuses_the_host_is_named(to_quotes, bare_server):

@@ -60,7 +60,7 @@ async def _fetch(request: HttpRequest, settings: FeedSettings) -> HttpReply:
             asyncio.timeout(settings.connect_timeout),
             httpx.AsyncClient(
                 verify=tls_context(settings.ca_file, settings.ciphers) if secure else False,
-                proxy=proxy,
+                proxy=proxied(proxy, settings.ca_file),
                 trust_env=False,
                 timeout=settings.connect_timeout,
                 headers=_general(settings),
@@ -80,6 +80,20 @@ async def _fetch(request: HttpRequest, settings: FeedSettings) -> HttpReply:
     if reply.status == _PROXY_WANTS_CREDENTIALS and proxy is not None:
         raise Transient(proxy_failed(proxy, f"HTTP {reply.status}"), status=reply.status)
     return reply
+
+
+def proxied(proxy: str | None, ca_file: str | None) -> httpx.Proxy | None:
+    """Return a proxy for the HTTP library; one with TLS is verified as the venue is.
+
+    Raises:
+        UsageError: The file cannot be used.
+    """
+    from wsfeeds.transport.lean_httpx import httpx  # noqa: PLC0415  # as above
+
+    if proxy is None:
+        return None
+    secure = proxy.lower().startswith("https:")
+    return httpx.Proxy(proxy, ssl_context=tls_context(ca_file, None) if secure else None)
 
 
 def _general(settings: FeedSettings) -> httpx.Headers:
