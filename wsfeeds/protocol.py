@@ -12,6 +12,7 @@ connector through the same states again.
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Generator, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -538,10 +539,35 @@ class Connector:
     def malformed(self, frame: bytes, error: Exception) -> Malformed:
         """Return the event that keeps a bad frame whole."""
         text, encoding = frame_text(frame)
-        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
         return Malformed(
-            feed=self.name, symbol=self.socket.symbol, error=reason, frame=text, encoding=encoding
+            feed=self.name,
+            symbol=self.socket.symbol,
+            error=_complaint(frame, error),
+            frame=text,
+            encoding=encoding,
         )
+
+
+_SURROGATES = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # a pair
+    rb"|\\u([dD][89a-fA-F][0-9a-fA-F]{2})(?=[^\\]|\\[^u]|\\u[0-9a-fA-F]{4})"  # one, not a cut pair
+    rb"|\\."
+).finditer
+
+
+def _complaint(frame: bytes, error: Exception) -> str:
+    """Return what is wrong with a frame, in the decoder's words where they are to the point.
+
+    It calls half a surrogate pair "truncated" where the text ends soon after it.
+    """
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    said = str(error)
+    if any(word in said for word in ("truncated", "surrogate", "hex escape")):
+        lone = next((match[1] for match in _SURROGATES(frame) if match[1]), None)
+        if lone is not None:
+            return f"a lone surrogate escape, \\u{lone.decode()}"
+    return said
 
 
 def frame_text(frame: bytes) -> tuple[str, Literal["utf8", "base64"]]:

@@ -286,6 +286,37 @@ def test_bytes_that_are_no_text_are_kept_as_base64(feed):
     assert (found.frame, found.encoding) == (base64.b64encode(frame).decode(), "base64")
 
 
+def complaint(feed: str, frame: bytes) -> Malformed:
+    """Return what becomes of a bad frame that is not the first one."""
+    connector = fresh(feed)
+    connector.receive(b'{"type":"nobody knows"}')
+    (found,) = (item for item in connector.receive(frame) if isinstance(item, Malformed))
+    return found
+
+
+@every_feed
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (r"\ud83d", "a lone surrogate escape, \\ud83d"),
+        (r"a\uDC00\n", "a lone surrogate escape, \\uDC00"),
+        (r"\ud83d\ude00 \\ud800 \ud83d\u0041", "a lone surrogate escape, \\ud83d"),
+        (r"\ud83d and much more text", "a lone surrogate escape, \\ud83d"),
+    ],
+)
+def test_half_a_surrogate_pair_is_called_what_it_is(feed, text, said):
+    """Which no text in UTF-8 can hold."""
+    frame = b'{"nobody knows":"%s"}' % text.encode()
+    found = complaint(feed, frame)
+    assert (found.error, found.frame) == (said, frame.decode())
+
+
+@every_feed
+@pytest.mark.parametrize("end", [r"\ud83d", r"\ud83d\u", r"\ud83d\ude0", r"\\ud83d", "a"])
+def test_a_cut_frame_is_called_truncated(feed, end):
+    assert "truncated" in complaint(feed, b'{"nobody knows":"%s' % end.encode()).error
+
+
 @every_feed
 def test_a_frame_of_an_unknown_kind_is_kept_whole(feed):
     frame = b'{"type": "nobody knows",  "n": [1.10, -0, 1e5, 12345678901234567890.1]}'
