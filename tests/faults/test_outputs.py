@@ -206,6 +206,17 @@ async def test_commands_from_stdin_steer_the_run(venue, command):
     assert "Fatal" not in stderr
 
 
+async def test_a_symbol_that_is_subscribed_already_is_told_on_stderr(command):
+    client = await command("--control", stdin=asyncio.subprocess.PIPE)
+    await client.line("session", state="subscribed")
+    client.process.stdin.write(b"subscribe BTC_USDT ETH_USDT\n")
+    assert (await client.line("session", state="subscribed"))["symbols"] == ["ETH_USDT"]
+    client.process.stdin.write(b"quit\n")
+    code, _, stderr = await client.end()
+    assert code == 0
+    assert "already subscribed: BTC_USDT" in stderr.splitlines()[0]
+
+
 async def test_an_end_of_the_commands_is_no_end_of_the_run(venue, command):
     venue.script = one_trade
     client = await command("--control")  # stdin is at its end from the start

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import select
 import threading
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator
 from wsfeeds.errors import UsageError, WsfeedsError
 from wsfeeds.session.feed import FeedRun
 
+_log = logging.getLogger("wsfeeds")
 _COMMANDS = "subscribe SYM…, unsubscribe SYM…, pause, resume, quit"
 _BARE = {"pause", "resume", "quit"}
 _STDIN = 0
@@ -76,8 +78,13 @@ class Control:
         if command in {"subscribe", "unsubscribe"}:
             if not symbols:
                 raise UsageError(f"{command} needs a symbol")
-            change = self._run.subscribe if command == "subscribe" else self._run.unsubscribe
-            change(symbols)
+            if command == "unsubscribe":
+                self._run.unsubscribe(symbols)
+                return
+            held = [symbol for symbol in symbols if symbol in self._run.wanted.symbols]
+            self._run.subscribe(symbols)
+            if held:  # of which no event tells
+                _log.warning("already subscribed: %s", ", ".join(held))
             return
         if symbols:
             raise UsageError(f"{command} takes nothing more" if command in _BARE else _unknown())
