@@ -293,6 +293,11 @@ class Connector:
 
     An instance may differ from its class where not all streams of a feed can resume.
     """
+    acks_subscriptions: ClassVar[bool] = False
+    """Whether the venue answers each subscription, so that one without any answer is no use.
+
+    Elsewhere silence may be that of a quiet venue.
+    """
     single_use_token: ClassVar[bool] = False
     """Whether a refused upgrade may be the token's fault and deserves one more."""
     connects_per_second: ClassVar[float | None] = None

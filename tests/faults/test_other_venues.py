@@ -232,6 +232,28 @@ async def test_the_first_frame_is_a_verdict_where_the_answer_to_the_token_is_mis
     assert subscribed["symbols"] == ["soccer/f1"]
 
 
+@pytest.mark.parametrize(
+    ("feed", "symbols", "settings"),
+    [("img_fastpath", ["soccer/f1"], MATCH), ("igratech", ["g1"], {})],
+)
+async def test_a_quiet_venue_is_waited_for_where_subscriptions_are_not_answered(
+    sockets, connect_to, hurry, feed, symbols, settings
+):
+    """That nothing came within the deadline means nothing there."""
+    begun = asyncio.Event()
+
+    async def script(socket):
+        await begun.wait()
+        await socket.send('{"event":"never heard of","data":{}}')
+
+    client = connect_to(feed, *symbols, url=f"{await sockets(script)}/x", **settings)
+    subscribed = await client.until("session", state="subscribed")
+    assert subscribed["symbols"] == []
+    begun.set()
+    await client.until("unknown", conn=1)
+    assert "disconnected" not in client.states()
+
+
 async def test_a_silent_match_is_stale_after_idle_timeout(sockets, connect_to):
     async def script(socket):
         await socket.recv()

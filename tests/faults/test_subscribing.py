@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.faults.scripted import Peer
 from wsfeeds.errors import SubscriptionRefused
 
 
@@ -46,6 +47,62 @@ async def test_acks_have_one_absolute_deadline(venue, connect, hurry):
     assert subscribed["symbols"] == []
     assert subscribed["recv_ts"] - first["recv_ts"] < 2_000_000
     assert len(client.of("trade")) >= 5
+
+
+async def answers_pings_alone(peer: Peer) -> None:
+    while True:
+        request = await peer.receive()
+        if request["method"] == "ping":
+            await peer.answer(request)
+
+
+async def test_a_connection_without_any_answer_is_tried_again_with_a_new_token(
+    venue, connect, hurry
+):
+    async def deaf_at_first(peer):
+        await (answers_pings_alone(peer) if peer.number == 1 else peer.serve())
+
+    venue.script = deaf_at_first
+    client = connect(ping_interval="20ms")
+    again = await client.until("session", state="subscribed", conn=2)
+    assert again["symbols"] == ["BTC_USDT"]
+    assert venue.token_requests == 2
+    facts = [(event["type"], event.get("state")) for event in client.events]
+    assert facts[2:6] == [
+        ("error", None),
+        ("session", "subscribed"),
+        ("session", "disconnected"),
+        ("session", "reconnecting"),
+    ]
+    assert client.of("session", state="subscribed")[0]["symbols"] == []
+    assert "answered no subscription" in client.events[4]["reason"]
+    assert not client.of("gap")
+
+
+async def test_pings_that_are_answered_are_no_health_of_a_venue_that_answers_nothing_else(
+    venue, connect, hurry, monkeypatch
+):
+    monkeypatch.setattr("wsfeeds.session.retries._HEALTHY_AFTER", 0.0)
+    venue.script = answers_pings_alone
+    client = connect(ping_interval="20ms", max_retries=1)
+    assert await client.end() == 4
+    assert len(venue.peers) == 2
+
+
+async def test_what_is_added_without_an_answer_does_not_end_what_flows(venue, connect, hurry):
+    async def hears_the_first_request_alone(peer):
+        await peer.ack(await peer.until("trade_subscribe"))
+        await answers_pings_alone(peer)
+
+    venue.script = hears_the_first_request_alone
+    client = connect(ping_interval="20ms")
+    await client.until("session", state="subscribed")
+    client.run.subscribe(["ETH_USDT"])
+    added = await client.until("session", count=2, state="subscribed")
+    assert added["symbols"] == []
+    await venue.peers[0].trade(symbol="ETH_USDT")
+    await client.until("trade", conn=1, symbol="ETH_USDT")
+    assert "disconnected" not in client.states()
 
 
 async def test_the_market_list_decides_where_a_list_is_refused(venue, connect):

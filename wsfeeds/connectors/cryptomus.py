@@ -92,6 +92,7 @@ class Connector(protocol.Connector):
     )
     settings_type: ClassVar[type[FeedSettings]] = CryptomusSettings
     required: ClassVar[tuple[str, ...]] = ("user_id", "api_key")
+    acks_subscriptions: ClassVar[bool] = True
     single_use_token: ClassVar[bool] = True
 
     settings: CryptomusSettings

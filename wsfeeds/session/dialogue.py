@@ -164,9 +164,14 @@ class Dialogue:
         self._report(one)
         if one.verdicts.refused and not one.verdicts.accepted and not one.verdicts.unanswered:
             raise self._everything_refused(one)
-        accepted = _accepted(one, one.added)
-        self._fact("subscribed", accepted)
+        self._fact("subscribed", _accepted(one, one.added))
+        if one.verdicts.unanswered and self._is_deaf():
+            raise Transient("the venue answered no subscription within 10 s and sent no data")
         self._line.subscribed_now()
+
+    def _is_deaf(self) -> bool:
+        """Tell whether nothing of worth has come from a venue that answers subscriptions."""
+        return self._connector.acks_subscriptions and self._line.evidence_at is None
 
     def _everything_refused(self, one: Round) -> WsfeedsError:
         symbol, refusals = next(iter(one.verdicts.refused.items()))

@@ -50,6 +50,8 @@ class Line:
         self.recv_ts = clock.now()
         self.last_frame_ts: int | None = None
         self.subscribed = False
+        self.evidence_at: float | None = None
+        """When data, an ack or a heartbeat first came (monotonic seconds)."""
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._owner = owner
         self._stream = stream

@@ -49,7 +49,6 @@ class Link(Flow):
         super().__init__(
             owner, connector, stream, clock, conn=conn, tap=tap, first=first, paused=paused
         )
-        self.evidence_at: float | None = None
         self.greeted_at: float | None = None
         self.got_data = False
         self._batch: list[Event] = []
