@@ -16,6 +16,7 @@ import msgspec
 from wsfeeds import config
 from wsfeeds.config.run import RunSettings
 from wsfeeds.errors import CredentialsRefused, Transient, UsageError, WsfeedsError
+from wsfeeds.session.rest import proxied
 from wsfeeds.transport.base import Connection, Dial, Listener, Transport, UpgradeRefused
 from wsfeeds.transport.proxies import proxy_failed, proxy_for, through
 
@@ -259,7 +260,7 @@ class Route:
             verify: Any = tls_context(self.settings.ca_file, self._ciphers) if secure else False
             client = httpx.AsyncClient(
                 verify=verify,
-                proxy=self._proxied(proxy),
+                proxy=proxied(proxy, self.settings.ca_file),
                 trust_env=False,
                 headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
                 limits=httpx.Limits(keepalive_expiry=15.0),
@@ -267,17 +268,6 @@ class Route:
             client._cookies = self._jar  # noqa: SLF001  # its setter copies: one jar for all
             self._clients[proxy, secure] = client
         return client
-
-    def _proxied(self, proxy: str | None) -> httpx.Proxy | None:
-        """Return the proxy for the HTTP library; one with TLS is verified as a server is."""
-        from wsfeeds.transport.lean_httpx import httpx  # noqa: PLC0415  # see `stream`
-        from wsfeeds.transport.websocket import tls_context  # noqa: PLC0415
-
-        if proxy is None:
-            return None
-        secure = proxy.lower().startswith("https:")
-        context = tls_context(self.settings.ca_file, None) if secure else None
-        return httpx.Proxy(proxy, ssl_context=context)
 
     def _cookies_for(self, url: str) -> str:
         """Return the Cookie header of an upgrade: the document's cookies, then the server's."""
