@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import ssl
 from typing import Any, cast
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from websockets.asyncio import client
 from websockets.asyncio.client import ClientConnection, connect
@@ -28,6 +29,7 @@ from wsfeeds.transport.faults import plain
 from wsfeeds.transport.proxies import proxy_failed, through
 
 USER_AGENT = f"wsfeeds/{__version__}"
+_NOT_IN_URLS = re.compile("[^!-~]+")
 
 # At DEBUG the library prints query tokens, Authorization headers and auth frames.
 _quiet = logging.getLogger("wsfeeds.websockets")
@@ -65,7 +67,7 @@ class WebsocketsTransport:
 
         try:
             opened = await _Dialer(
-                dial.url,
+                in_ascii(dial.url),
                 create_connection=cast("type[ClientConnection]", connection),
                 additional_headers=dial.headers,
                 user_agent_header=None if _names_agent(dial.headers) else USER_AGENT,
@@ -89,6 +91,28 @@ class WebsocketsTransport:
             place = urlsplit(dial.url).netloc.rpartition("@")[2]
             raise Transient(f"{place}{through(dial.proxy)}: {plain(error)}") from error
         return cast("Connection", Handle(cast("WebSocket", opened)))
+
+
+def in_ascii(url: str) -> str:
+    """Return a URL with what is no ASCII percent-encoded as UTF-8, in a host as IDNA says.
+
+    What is encoded already stays as it is; the library itself would encode its percent signs again.
+
+    Raises:
+        UnicodeError: The host is no name.
+    """
+    parts = urlsplit(url)
+    user, at, place = parts.netloc.rpartition("@")
+    host, colon, port = place.partition(":")
+    if not host.isascii():
+        host = host.lower().encode("idna").decode()
+    netloc = f"{_encoded(user)}{at}{host}{colon}{port}"
+    path, query = _encoded(parts.path), _encoded(parts.query)
+    return urlunsplit(parts._replace(netloc=netloc, path=path, query=query))
+
+
+def _encoded(text: str) -> str:
+    return _NOT_IN_URLS.sub(lambda found: quote(found[0]), text)
 
 
 def tls_context(ca_file: str | None, ciphers: str | None) -> ssl.SSLContext:
