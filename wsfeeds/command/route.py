@@ -7,6 +7,7 @@ docs/protocols/websocket_v2.md, section 5.
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
@@ -21,6 +22,8 @@ from wsfeeds.transport.base import Connection, Dial, Listener, Transport, Upgrad
 from wsfeeds.transport.proxies import proxy_failed, proxy_for, through
 
 if TYPE_CHECKING:
+    from http.cookiejar import CookieJar
+
     import httpx
 
 _REFUSED = frozenset({401, 403})
@@ -92,7 +95,7 @@ class Route:
         self._transport = transport
         self._carries_secret = carries_secret
         self._clients: dict[tuple[str | None, bool], httpx.AsyncClient] = {}
-        self._jar: httpx.Cookies | None = None
+        self._jar: CookieJar | None = None
 
     @staticmethod
     def http(url: str) -> str:
@@ -204,15 +207,15 @@ class Route:
         proxy = proxy_for(http_url(url), self._proxy)
         connect = timeout or self.settings.connect_timeout
         limits = httpx.Timeout(connect, read=timeout_read or timeout)
-        sent = self._merged(headers)
+        sent = [(name.encode(), value.encode()) for name, value in self._merged(headers).items()]
+        if cookie := self._cookies_for(url):
+            sent.append((b"Cookie", cookie.encode("latin-1")))
         try:
             request = client.build_request(
                 method, http_url(url), headers=sent, content=content, data=data, timeout=limits
             )
-            if self._cookie is not None:
-                held = request.headers.get("cookie")
-                request.headers["Cookie"] = f"{self._cookie}; {held}" if held else self._cookie
             response = await client.send(request, stream=True)
+            self._keep_cookies(response)
             try:
                 if response.status_code == _PROXY_REFUSES and proxy is not None:
                     told = f"HTTP {_PROXY_REFUSES} {response.reason_phrase}"
@@ -249,14 +252,16 @@ class Route:
         return {n: v for n, v in self.headers.items() if n.lower() not in names} | own
 
     def _client(self, url: str) -> httpx.AsyncClient:
+        from http.cookiejar import CookieJar, DefaultCookiePolicy  # noqa: PLC0415  # as above
+
         from wsfeeds.transport.lean_httpx import httpx  # noqa: PLC0415  # see `stream`
         from wsfeeds.transport.websocket import USER_AGENT, tls_context  # noqa: PLC0415
 
+        self._jar = self._jar if self._jar is not None else CookieJar()
         secure = url.startswith("https:")
         proxy = proxy_for(url, self._proxy)
         client = self._clients.get((proxy, secure))
         if client is None:
-            self._jar = self._jar if self._jar is not None else httpx.Cookies()
             verify: Any = tls_context(self.settings.ca_file, self._ciphers) if secure else False
             client = httpx.AsyncClient(
                 verify=verify,
@@ -264,20 +269,31 @@ class Route:
                 trust_env=False,
                 headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
                 limits=httpx.Limits(keepalive_expiry=15.0),
+                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # we keep them
             )
-            client._cookies = self._jar  # noqa: SLF001  # its setter copies: one jar for all
             self._clients[proxy, secure] = client
         return client
 
+    def _keep_cookies(self, response: httpx.Response) -> None:
+        """Take the cookies of an answer, each byte as a character: they return as they came."""
+        from wsfeeds.transport.lean_httpx import httpx  # noqa: PLC0415  # see `stream`
+
+        seen = httpx.Response(200, headers=response.headers.raw, request=response.request)
+        seen.headers.encoding = "latin-1"
+        with warnings.catch_warnings(action="ignore"):  # it complains of dates that are none
+            httpx.Cookies(self._jar).extract_cookies(seen)
+
     def _cookies_for(self, url: str) -> str:
-        """Return the Cookie header of an upgrade: the document's cookies, then the server's."""
-        held = ""
+        """Return the Cookie header of a request: the document's cookies, then the server's."""
+        held = None
         if self._jar is not None:
+            from urllib.request import Request  # noqa: PLC0415  # see `stream`
+
             from wsfeeds.transport.lean_httpx import httpx  # noqa: PLC0415  # see `stream`
 
-            request = httpx.Request("GET", http_url(url))
-            self._jar.set_cookie_header(request)
-            held = request.headers.get("cookie", "")
+            request = Request(str(httpx.URL(http_url(url))))  # noqa: S310  # the jar wants one
+            self._jar.add_cookie_header(request)
+            held = request.get_header("Cookie")
         return "; ".join(filter(None, (self._cookie, held)))
 
 

@@ -35,6 +35,8 @@ class Far:
             case "/status":
                 status = int(request.query["s"])
                 return web.Response(status=status, headers={"Retry-After": "7"})
+            case "/city":
+                return web.Response(headers={"Set-Cookie": "city=Malmö; Path=/"})
             case "/large":
                 return web.Response(text="x" * 5000)
             case "/socket":
@@ -109,6 +111,16 @@ async def test_cookies_of_an_answer_return_on_requests_and_upgrades(far) -> None
     await one.aclose()
     cookies = [request.headers["Cookie"] for request in far.requests]
     assert cookies == ["mine=1", "mine=1; sticky=node-1", "mine=1; sticky=node-1"]
+
+
+async def test_a_cookie_beyond_ascii_returns_byte_by_byte(far) -> None:
+    one = route(far.url)
+    for _ in range(2):
+        assert (await one.fetch("GET", f"{far.url}/city")).status == 200
+    await (await one.upgrade(f"{far.url}/socket", Deaf())).close()
+    await one.aclose()
+    sent = [dict(request.raw_headers).get(b"Cookie") for request in far.requests]
+    assert sent == [None, "city=Malmö".encode(), "city=Malmö".encode()]
 
 
 @pytest.mark.parametrize(
