@@ -177,7 +177,7 @@ _TEXT = {"Content-Type": "text/plain;charset=UTF-8"}
 def _complaint(reply: Reply) -> _Complaint:
     try:
         return msgspec.json.decode(reply.body, type=_Complaint)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return _Complaint()
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urljoin, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 import msgspec
 
@@ -151,7 +151,7 @@ def _terms(
     route.learn(token)
     return Terms(
         base=base,
-        path=urljoin(base, path) if isinstance(path, str) and path else base,
+        path=_at(base, path) if isinstance(path, str) and path else base,
         query=query,
         data=data,
         token=token,
@@ -162,6 +162,19 @@ def _terms(
         transport_connect=_seconds(answer.get("TransportConnectTimeout")) or 5.0,
         web_sockets=answer.get("TryWebSockets") is not False,
     )
+
+
+def _at(base: str, url: str) -> str:
+    """Return where on the server of `base` a `Url` is: only its path says something.
+
+    Raises:
+        Unusable: It is no URL.
+    """
+    try:
+        path = urlsplit(url).path
+    except ValueError:
+        raise Unusable("negotiate was answered with a Url that is none") from None
+    return urlunsplit(urlsplit(base)._replace(path=f"/{path.strip('/')}"))
 
 
 def _seconds(value: Any) -> float | None:

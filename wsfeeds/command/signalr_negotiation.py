@@ -14,6 +14,7 @@ from wsfeeds import config
 from wsfeeds.command.listener import Unusable
 from wsfeeds.command.route import Reply, Route, refusal
 from wsfeeds.command.signalr_urls import below, with_query
+from wsfeeds.command.strings import names_server
 from wsfeeds.errors import Transient
 
 MOST_REDIRECTS = 100
@@ -21,7 +22,6 @@ _NAMES = {"websockets": "webSockets", "serversentevents": "serverSentEvents",
           "longpolling": "longPolling"}  # fmt: skip
 _ORDER = ("webSockets", "serverSentEvents", "longPolling")
 _LEGACY = "this is a server of the older ASP.NET SignalR: use the protocol signalr-legacy"
-_SCHEMES = frozenset({"http", "https", "ws", "wss"})
 
 
 class Agreement(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,8 +82,11 @@ def moved(url: str, target: Any, route: Route, *, secret: bool) -> str:
         Unusable: It is no URL of HTTP.
         UsageError: An access token would travel there in plain text.
     """
-    there = urljoin(url, target) if isinstance(target, str) else ""
-    if urlsplit(there).scheme.lower() not in _SCHEMES or not urlsplit(there).hostname:
+    try:
+        there = urljoin(url, target) if isinstance(target, str) else ""
+    except ValueError:
+        there = ""
+    if not names_server(there) or "@" in urlsplit(there).netloc:
         raise Unusable("the server redirected to what is no URL")
     there = route.http(there)
     config.check_transport(
@@ -123,7 +126,7 @@ def parsed(reply: Reply, other: str) -> dict[str, Any]:
         raise refusal(reply.status, "negotiate", reply.headers)
     try:
         return msgspec.json.decode(reply.body, type=dict[str, Any])
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Transient(f"negotiate was answered with something else: {error}") from error
 
 

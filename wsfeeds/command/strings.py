@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from urllib.parse import quote, urlsplit
 
@@ -10,6 +11,32 @@ from wsfeeds.command.spec import ProxySettings
 from wsfeeds.errors import UsageError
 
 SCHEMES = ("ws", "wss", "http", "https")
+_PLAIN_HOST = re.compile(r"(?!xn--)[a-z0-9._-]*[a-z][a-z0-9_-]*\.?|127\.0\.0\.1|::1")
+_LONG = 10_000
+"""Only of other hosts, and of longer URLs, the HTTP library needs to be asked."""
+
+
+def names_server(url: str) -> bool:
+    """Tell whether a URL names a server: a scheme of `SCHEMES`, a host, perhaps a port."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        whole = bool(host) and parts.port != 0 and parts.scheme.lower() in SCHEMES
+        host.encode("idna")  # labels that no name server could be asked for
+    except ValueError:
+        return False
+    plain = _PLAIN_HOST.fullmatch(host) and url.isprintable() and len(url) < _LONG
+    return whole and (bool(plain) or _is_usable(url))
+
+
+def _is_usable(url: str) -> bool:
+    """Ask the HTTP library whether it can make anything of a URL."""
+    from wsfeeds.transport.lean_httpx import httpx  # noqa: PLC0415  # costs 0.1 s
+
+    try:
+        return bool(httpx.URL(url).host)
+    except (httpx.InvalidURL, UnicodeError):
+        return False
 
 
 def check_url(url: str) -> None:
@@ -18,13 +45,7 @@ def check_url(url: str) -> None:
     Raises:
         UsageError: Its scheme is none of ws, wss, http, https, or it has no host.
     """
-    try:
-        parts = urlsplit(url)
-        whole = bool(parts.hostname) and parts.port != 0
-        (parts.hostname or "").encode("idna")  # labels that no name server could be asked for
-    except ValueError:
-        whole = False
-    if not whole or parts.scheme.lower() not in SCHEMES or any(map(str.isspace, url)):
+    if not names_server(url) or any(map(str.isspace, url)):
         raise UsageError("params.url: must be a URL that begins with ws://, wss://, http:// or "
                          "https:// and has a host")  # fmt: skip
 

@@ -211,11 +211,13 @@ class Crippled:
 
 
 class Answering:
-    """A server that answers every request alike; goes before its class."""
+    """A server that answers every request alike, by JSON or bytes; goes before its class."""
 
     answer: object
 
     async def http(self, request: Request) -> Response:
+        if isinstance(self.answer, bytes):
+            return Response(200, self.answer)
         return Response.json(self.answer)
 
 
@@ -251,7 +253,7 @@ class Bench:
         return type("Some", (Crippled, self._simulator), {"works": frozenset(works)})
 
     def answering(self, answer: object) -> type[HubServer]:
-        """Return a server that answers everything with the same JSON."""
+        """Return a server that answers everything with the same JSON, or bytes."""
         return type("Same", (Answering, self._simulator), {"answer": answer})
 
     @contextlib.asynccontextmanager

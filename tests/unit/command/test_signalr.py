@@ -9,6 +9,22 @@ from wsfeeds.errors import CredentialsRefused, Transient, UsageError
 from wsfeeds.simulators.signalr_legacy import SignalRLegacySimulator
 
 TRANSPORTS = ("webSockets", "serverSentEvents", "longPolling")
+NO_SERVERS = (
+    "ftp://a.example/",
+    "http://[::bad",
+    "http://127.0.0.1:99999/",
+    "http://127.0.0.1:-1/",
+    "http://127.0.0.1:abc/",
+    "http://127.0.0.1:0/",
+    "http://xn--a/x",
+    "http://999.1.1.1/",
+    "http://user:pass@127.0.0.1/",
+    f"http://{'a' * 64}.example/",
+    "http://127.0.0.1/\x7f",
+    f"http://127.0.0.1/{'a' * 70_000}",
+    ["http://127.0.0.1/"],
+    7,
+)
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
@@ -212,6 +228,8 @@ async def test_the_first_poll_comes_before_the_handshake_and_no_poll_from_a_cach
         ({"url": "/hub", "accessToken": "a\nb"}, Unusable, "no header"),
         ({"url": "http://a.example/hub", "accessToken": "t"}, UsageError, "allow_insecure"),
         ([], Transient, "something else"),
+        (b'{"error":"acc\xe8s"}', Transient, "something else"),
+        *(({"url": each}, Unusable, "no URL") for each in NO_SERVERS),
     ],
 )
 async def test_a_negotiation_that_leads_nowhere_is_an_error(core, answer, error, told):

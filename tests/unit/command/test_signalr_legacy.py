@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import orjson
 import pytest
 
 from wsfeeds.command.listener import Unusable
@@ -180,6 +181,44 @@ async def test_only_streams_are_where_negotiate_says(legacy):
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "told", ["http://a.example/app/x y?z=1", "//a.example/app/x y", "app/x y/", "////app/x y"]
+)
+async def test_a_url_of_negotiate_leads_to_no_other_server(legacy, told):
+    class Elsewhere(SignalRLegacySimulator):
+        def _negotiate(self, request: Request, base: str) -> Response:
+            answer = super()._negotiate(request, base)
+            assert isinstance(answer.body, bytes)
+            return Response.json(orjson.loads(answer.body) | {"Url": told})
+
+    async with (
+        legacy.serve(kind=Elsewhere, url_path="/app/x y") as (simulator, url),
+        legacy.client(url) as (hub, ear),
+    ):
+        await hub.open()
+        await ear.until(lambda: len(ear.messages) >= 3)
+        assert [each.target.partition("?")[0] for each in simulator.asked("connect")] == [
+            "/app/x%20y/connect"
+        ]
+
+
+@pytest.mark.parametrize("transport", ["webSockets", "longPolling"])
+@pytest.mark.parametrize("odd", ["20", -1, 1e300, None, True, []])
+async def test_times_of_negotiate_that_are_none_are_passed_over(legacy, transport, odd):
+    times = ("KeepAliveTimeout", "DisconnectTimeout", "ConnectionTimeout", "LongPollDelay",
+             "TransportConnectTimeout")  # fmt: skip
+
+    class Odd(SignalRLegacySimulator):
+        def _negotiate(self, request: Request, base: str) -> Response:
+            answer = super()._negotiate(request, base)
+            assert isinstance(answer.body, bytes)
+            return Response.json(orjson.loads(answer.body) | dict.fromkeys(times, odd))
+
+    async with legacy.serve(kind=Odd) as (_, url), legacy.client(url, transport) as (hub, ear):
+        await hub.open()
+        await ear.until(lambda: len(ear.messages) >= 3)
+
+
 async def test_without_a_transport_that_works_there_is_no_connection(legacy):
     kind = legacy.crippled()
     async with (
@@ -198,7 +237,12 @@ async def test_without_a_transport_that_works_there_is_no_connection(legacy):
         ({"RedirectUrl": "mailto:a@b"}, Unusable, "no URL"),
         ({"RedirectUrl": "/signalr"}, Unusable, "more than 100 times"),
         ({"RedirectUrl": "http://a.example/", "AccessToken": "t"}, UsageError, "allow_insecure"),
+        ({"RedirectUrl": "http://[::bad"}, Unusable, "no URL"),
+        ({"RedirectUrl": "http://127.0.0.1:99999/"}, Unusable, "no URL"),
+        ({"ConnectionToken": "t", "Url": "http://[::bad"}, Unusable, "a Url that is none"),
+        ({"ConnectionToken": ["t"]}, Unusable, "without a connection token"),
         ("text", Transient, "something else"),
+        (b'{"Error":"acc\xe8s"}', Transient, "something else"),
     ],
 )
 async def test_a_negotiation_that_leads_nowhere_is_an_error(legacy, answer, error, told):

@@ -48,6 +48,7 @@ def if_else(left: Any) -> Any:
         ({"url": "ws://a host"}, "params.url"),
         ({"url": "ws://dots..example"}, "params.url"),
         ({"url": f"ws://{'a' * 64}.example"}, "params.url"),
+        ({"url": "http://xn--a/x"}, "params.url"),
         ({"url": 5}, "params.url"),
         ({"protocol": "mqtt"}, "params.protocol"),
         ({"headers": {"A": [1]}}, "params.headers.A"),
