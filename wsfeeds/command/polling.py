@@ -17,6 +17,7 @@ import msgspec
 from wsfeeds.command.route import Reply, Route, refusal
 from wsfeeds.command.variants import Ended, Listener, Unusable
 from wsfeeds.errors import Transient, WsfeedsError
+from wsfeeds.transport import retry_after
 
 _SEPARATOR = "\x1e"
 _HIGH_WATER = 1_000
@@ -168,7 +169,9 @@ class Polling:
         content = _SEPARATOR.join(packets)
         reply = await self._route.fetch("POST", self.url, content=content, headers=_TEXT)
         if reply.status != 200:
-            raise Transient(_refused(reply, "a POST").message, code=reply.status)
+            wait = retry_after.seconds(reply.headers.get("retry-after"))
+            told = _refused(reply, "a POST").message
+            raise Transient(told, code=reply.status, retry_after=wait)
 
 
 _TEXT = {"Content-Type": "text/plain;charset=UTF-8"}
@@ -199,4 +202,5 @@ def _ended(reply: Reply) -> Ended:
     if reply.status in {204, 404}:
         return Ended(code=1000, reason="the session is gone", clean=True, by_server=True)
     error = _refused(reply, "a poll")
-    return Ended(code=1006, reason=error.message, error=error)
+    wait = error.retry_after if isinstance(error, Transient) else None
+    return Ended(code=1006, reason=error.message, error=error, retry_after=wait)

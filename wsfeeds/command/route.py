@@ -18,6 +18,7 @@ from wsfeeds import config
 from wsfeeds.config.run import RunSettings
 from wsfeeds.errors import CredentialsRefused, Transient, UsageError, WsfeedsError
 from wsfeeds.session.rest import proxied
+from wsfeeds.transport import retry_after
 from wsfeeds.transport.base import Connection, Dial, Listener, Transport, UpgradeRefused
 from wsfeeds.transport.proxies import proxy_failed, proxy_for, through
 
@@ -51,9 +52,8 @@ def refusal(status: int, what: str, headers: Mapping[str, str] | None = None) ->
     message = f"{what} was answered with HTTP {status}"
     if status in _REFUSED:
         return CredentialsRefused(message, code=status)
-    wait = (headers or {}).get("retry-after", "")
-    retry_after = float(wait) if wait.isdecimal() else None
-    return Transient(message, code=status, status=status, retry_after=retry_after)
+    wait = retry_after.seconds((headers or {}).get("retry-after"))
+    return Transient(message, code=status, status=status, retry_after=wait)
 
 
 def http_url(url: str) -> str:

@@ -13,7 +13,7 @@ from typing import Protocol
 from wsfeeds.command import signalr_legacy_messages as messages
 from wsfeeds.command.route import Reply, Route, refusal
 from wsfeeds.command.signalr_legacy_negotiation import Terms
-from wsfeeds.command.signalr_pipes import EventPipe, Pipe, SocketPipe, ended_by
+from wsfeeds.command.signalr_pipes import EventPipe, Pipe, SocketPipe, ended_by, refused
 from wsfeeds.command.signalr_pulse import Pulse
 from wsfeeds.command.spec import Params
 from wsfeeds.command.variants import Ended, Listener
@@ -190,12 +190,11 @@ class Link:
     def _next_attempt(self, last: float, error: Transient) -> float | None:
         """Return when to try again, or end the connection because that would be too late."""
         lost_at = self._lost_at if self._lost_at is not None else self._loop.time()
-        due = max(last + self._every, self._loop.time())
+        due = max(last + self._every, self._loop.time() + (error.retry_after or 0.0))
         if due <= lost_at + self._terms.disconnect:
             return due
         told = f"no way back within {self._terms.disconnect:g} s: {error.message}"
-        failed = Transient(told, code=error.code)
-        self._owner.gone(Ended(code=1006, reason=told, error=failed))
+        self._owner.gone(refused(Transient(told, code=error.code, retry_after=error.retry_after)))
         return None
 
     def _watch(self) -> None:

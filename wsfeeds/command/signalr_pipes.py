@@ -246,6 +246,12 @@ class PollPipe:
             self._taker.lost(self, ended)
 
 
+def refused(error: WsfeedsError) -> Ended:
+    """Return the end that an error is, with the wait that the server asks for."""
+    wait = error.retry_after if isinstance(error, Transient) else None
+    return Ended(code=1006, reason=error.message, error=error, retry_after=wait)
+
+
 def ended_by(reply: Reply, what: str) -> Ended:
     """Return what the status of an answer that is no success means for its connection."""
     if reply.status == 204:
@@ -254,8 +260,7 @@ def ended_by(reply: Reply, what: str) -> Ended:
     if reply.status == 404:
         reason = "the server does not know this connection any more"
         return Ended(code=1000, reason=reason, by_server=True)
-    error = refusal(reply.status, what, reply.headers)
-    return Ended(code=1006, reason=error.message, error=error)
+    return refused(refusal(reply.status, what, reply.headers))
 
 
 Pipe = SocketPipe | EventPipe | PollPipe

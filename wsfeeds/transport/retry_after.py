@@ -6,8 +6,8 @@ from email.utils import parsedate_to_datetime
 
 from wsfeeds.clock import wall_seconds
 
-_LONGEST = 86_400.0
-"""A day: a longer wish is a mistake of the server's."""
+_LONGEST = 3_600.0
+"""An hour: a longer wish is a mistake of the server's."""
 
 
 def seconds(value: str | None) -> float | None:

@@ -137,6 +137,12 @@ async def test_a_status_becomes_the_right_error(far, status, error) -> None:
         assert found.retry_after == 7.0
 
 
+async def test_a_status_may_say_when_to_come_back_by_a_date() -> None:
+    found = refusal(503, "negotiate", {"retry-after": "Fri, 31 Dec 9999 23:59:59 GMT"})
+    assert isinstance(found, Transient)
+    assert found.retry_after == 3600.0
+
+
 async def test_a_refused_upgrade_with_401_is_about_credentials(far) -> None:
     with pytest.raises(CredentialsRefused):
         await route(far.url).upgrade(f"{far.url}/status?s=401", Deaf())

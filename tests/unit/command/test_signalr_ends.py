@@ -62,6 +62,22 @@ async def test_a_poll_that_gets_404_is_a_close_by_the_server(core):
     assert (ended.by_server, ended.clean) == (True, False)
 
 
+async def test_a_poll_may_be_told_when_to_come_back(core):
+    class Busy(SignalRSimulator):
+        polls = 0
+
+        async def http(self, request: Request) -> Response:
+            self.polls += request.method == "GET"
+            if self.polls > 3:
+                return Response.text("busy", 503, {"Retry-After": "7"})
+            return await super().http(request)
+
+    async with core.serve(kind=Busy) as (_, url), core.client(url, "longPolling") as (hub, ear):
+        await hub.open()
+        ended = await ear.end()
+    assert (ended.retry_after, ended.by_server) == (7.0, False)
+
+
 async def test_empty_polls_go_on(core):
     quiet = {"poll_timeout": "20ms", "subscribe_first": True}
     async with (

@@ -171,6 +171,29 @@ async def test_a_way_back_is_tried_every_2_seconds_for_the_disconnect_timeout(
     assert len(ear.errors) == 1  # one loss, however many attempts
 
 
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize(("wait", "most"), [(8, 5), (40, 1)])
+async def test_the_way_back_is_tried_when_the_server_says_so(
+    legacy, transport, wait, most, no_waiting
+):
+    class Busy(Away):
+        def _refuse(self) -> Response:
+            super()._refuse()
+            return Response.text("not now", 503, {"Retry-After": str(wait)})
+
+    options = {"kind": Busy, "end": "drop", "end_after": "1s", "rate": 1}
+    async with (
+        legacy.serve(**options) as (simulator, url),
+        legacy.client(url, transport, times=SLOWLY) as (hub, ear),
+    ):
+        await hub.open()
+        ended = await ear.end()
+        tried = simulator.tried
+    assert 1 <= len(tried) <= most
+    assert all(late - soon >= wait - 0.1 for soon, late in itertools.pairwise(tried))
+    assert ended.retry_after == wait
+
+
 class Closed(Away):
     """A server that lets nobody back in."""
 
