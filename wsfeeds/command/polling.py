@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from wsfeeds.command.route import Reply, Route, refusal
+from wsfeeds.command.route import CutShort, Reply, Route, refusal
 from wsfeeds.command.variants import Ended, Listener, Unusable
 from wsfeeds.errors import Transient, WsfeedsError
 from wsfeeds.transport import retry_after
@@ -113,13 +113,26 @@ class Polling:
     async def _poll(self) -> None:
         while not self._stopping:
             await self._readable.wait()
-            reply = await self._route.fetch("GET", self.url, timeout=self.silence)
+            try:
+                reply = await self._route.fetch("GET", self.url, timeout=self.silence)
+            except CutShort as error:
+                self._save(error.reply)
+                raise
             if reply.status != 200:
                 self._listener.on_ended(_ended(reply))
                 return
             self._hand_over(reply)
             await asyncio.sleep(0)  # a server that answers at once must not starve the rest
         self._stopped.set()
+
+    def _save(self, reply: Reply) -> None:
+        """Hand over the packets of an answer that broke off; the last one is none."""
+        if reply.status != 200:
+            return
+        whole, _, half = reply.body.rpartition(_SEPARATOR.encode())
+        self._hand_over(Reply(200, reply.headers, whole))
+        if half:
+            self._listener.on_malformed("an answer broke off within a packet", half)
 
     def _hand_over(self, reply: Reply) -> None:
         self._listener.on_data()

@@ -44,6 +44,15 @@ class Reply(msgspec.Struct, frozen=True):
     body: bytes
 
 
+class CutShort(Transient):
+    """An answer broke off; `reply` has what there is of its body."""
+
+    def __init__(self, message: str, reply: Reply) -> None:
+        """Keep the part."""
+        super().__init__(message)
+        self.reply = reply
+
+
 def refusal(status: int, what: str, headers: Mapping[str, str] | None = None) -> WsfeedsError:
     """Return the error for an HTTP status that is no success; `what` was asked for.
 
@@ -167,21 +176,31 @@ class Route:
                 not given.
 
         Raises:
+            CutShort: The answer broke off within its body.
             Transient: No answer came, or one larger than `max_frame`.
             UsageError: The URL, the proxy or a TLS setting cannot be used.
         """
         body = bytearray()
+        largest = self.settings.max_frame
         limit = timeout or self.settings.connect_timeout
-        async with self.stream(
-            method, url, headers=headers, content=content, data=data, timeout=limit
-        ) as response:
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) > self.settings.max_frame:
-                    largest = self.settings.max_frame
-                    raise Transient(f"an answer was larger than max_frame ({largest} bytes)")
-            named = {name.lower(): value for name, value in response.headers.items()}
-            return Reply(response.status_code, named, bytes(body))
+        status, named = 0, dict[str, str]()
+        try:
+            async with self.stream(
+                method, url, headers=headers, content=content, data=data, timeout=limit
+            ) as response:
+                status = response.status_code
+                named = {name.lower(): value for name, value in response.headers.items()}
+                async for chunk in response.aiter_bytes():
+                    body += chunk
+                    if len(body) > largest:
+                        break
+        except Transient as error:
+            if not body:
+                raise
+            raise CutShort(error.message, Reply(status, named, bytes(body))) from error
+        if len(body) > largest:
+            raise Transient(f"an answer was larger than max_frame ({largest} bytes)")
+        return Reply(status, named, bytes(body))
 
     @contextlib.asynccontextmanager
     async def stream(

@@ -11,7 +11,7 @@ import asyncio
 from typing import Protocol
 
 from wsfeeds.command import signalr_legacy_messages as messages
-from wsfeeds.command.route import Reply, Route, refusal
+from wsfeeds.command.route import CutShort, Reply, Route, refusal
 from wsfeeds.command.signalr_legacy_negotiation import Terms
 from wsfeeds.command.signalr_pipes import EventPipe, Pipe, SocketPipe, ended_by, refused
 from wsfeeds.command.signalr_pulse import Pulse
@@ -247,6 +247,9 @@ class Link:
         if self._lost_at is None:
             self._lost_at = self._loop.time()
             self._listener.on_error(error.message, "connection")
+        if isinstance(error, CutShort) and (part := error.reply.body.strip()):
+            # Its cursor was not seen, so the whole of it comes again.
+            self._listener.on_malformed("an answer broke off", part)
         due = self._next_attempt(began, error)
         if due is not None:
             await asyncio.sleep(due - self._loop.time())

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from wsfeeds.clock import wall_seconds
 from wsfeeds.command.listener import Ended, Listener
-from wsfeeds.command.route import Reply, Route, refusal
+from wsfeeds.command.route import CutShort, Reply, Route, refusal
 from wsfeeds.command.signalr_framing import EventStream
 from wsfeeds.command.signalr_urls import with_query
 from wsfeeds.command.spec import Params
@@ -224,7 +224,9 @@ class PollPipe:
             try:
                 reply = await self._poll(_POLL_WITHIN)
             except Transient as error:
-                self._lose(Ended(code=1006, reason=error.message, error=error))
+                if isinstance(error, CutShort) and error.reply.status == 200 and not self.deaf:
+                    self._take(error.reply)
+                self._lose(refused(error))
                 return
             if self.deaf:
                 return

@@ -36,7 +36,7 @@ async def polls() -> AsyncIterator[Callable[..., Awaitable[tuple[str, list[str]]
             never = asyncio.Event()
             stack.callback(never.set)
 
-            async def answer(request: web.Request) -> web.Response:
+            async def answer(request: web.Request) -> web.StreamResponse:
                 if "Upgrade" in request.headers:
                     return web.Response(status=400)
                 if request.method == "POST":
@@ -56,6 +56,8 @@ async def polls() -> AsyncIterator[Callable[..., Awaitable[tuple[str, list[str]]
                 item = left.pop(0)
                 if isinstance(item, int):
                     return web.Response(status=item)
+                if isinstance(item, tuple):
+                    return await half(request, *item)
                 return web.Response(body=item if isinstance(item, bytes) else item.encode())
 
             app = web.Application()
@@ -74,6 +76,16 @@ async def turns() -> None:
     """Let everything else on the loop have its turn, many times."""
     for _ in range(50):
         await asyncio.sleep(0)
+
+
+async def half(request: web.Request, body: str) -> web.StreamResponse:
+    """Break off within an answer."""
+    response = web.StreamResponse(headers={"Content-Length": "1000"})
+    await response.prepare(request)
+    await response.write(body.encode())
+    assert request.transport is not None
+    request.transport.close()
+    return response
 
 
 JOINED = '40{"sid":"x"}'
@@ -105,6 +117,13 @@ async def test_a_poll_that_fails_is_retried_as_a_new_connection(run, polls) -> N
     )
     assert ran.data == ['["again"]']
     assert posted.count("40") == 2
+
+
+async def test_whole_packets_of_a_poll_that_breaks_off_are_delivered(run, polls) -> None:
+    url, _ = await polls(JOINED, ('42["a"]\x1e42["b"]\x1e42["c',), JOINED + '\x1e42["d"]')
+    ran = await run(document(url), "-n", "3", "--session", "--set", "backoff_initial=10ms")
+    assert ran.data == ['["a"]', '["b"]', '["d"]']
+    assert [line["frame"] for line in ran.lines if line["type"] == "malformed"] == ['42["c']
 
 
 async def test_a_post_that_fails_is_a_socket_error(run, polls) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from wsfeeds.command.signalr_legacy import Client
 from wsfeeds.errors import CredentialsRefused, Transient
 from wsfeeds.simulators.httpd import Request, Response
 from wsfeeds.simulators.signalr_legacy import SignalRLegacySimulator
+from wsfeeds.simulators.signalr_legacy_connection import LegacyConnection
 from wsfeeds.simulators.websocket import Session
 
 TRANSPORTS = ("webSockets", "serverSentEvents", "longPolling")
@@ -290,6 +292,34 @@ async def test_a_body_that_begins_with_a_blank_is_read(legacy, no_waiting):
         assert ear.whole()
         assert not ear.malformed
         assert len(simulator.asked("poll")) <= 4
+
+
+async def test_a_poll_that_breaks_off_is_told_and_asked_again(legacy):
+    class Torn(SignalRLegacySimulator):
+        torn = b""
+
+        async def _poll(
+            self, connection: LegacyConnection, request: Request, action: str
+        ) -> Response:
+            answer = await super()._poll(connection, request, action)
+            if action == "connect" or self.torn or not isinstance(answer.body, bytes):
+                return answer
+            self.torn = answer.body[:-1]
+            return Response(200, self._half(), answer.headers)
+
+        async def _half(self) -> AsyncIterator[bytes]:
+            yield self.torn
+            raise ConnectionResetError
+
+    async with (
+        legacy.serve(kind=Torn) as (simulator, url),
+        legacy.client(url, "longPolling") as (hub, ear),
+    ):
+        await hub.open()
+        await ear.until(lambda: len(ear.messages) >= 10)
+        assert ear.whole()
+        assert ear.malformed == [simulator.torn]
+    assert [phase for _, phase in ear.errors] == ["connection"]
 
 
 async def test_a_poll_that_is_never_answered_is_a_loss(legacy, no_waiting):

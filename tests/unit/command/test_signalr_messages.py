@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
 from typing import Any
 
 import orjson
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from wsfeeds.command.variants import VariantSession
 from wsfeeds.config.run import RunSettings
 from wsfeeds.errors import Transient, WsfeedsError
+from wsfeeds.simulators.httpd import Response
 from wsfeeds.simulators.signalr import SignalRSimulator
 from wsfeeds.simulators.signalr_connection import HubConnection
 
@@ -295,6 +297,30 @@ async def test_a_message_that_is_too_long_for_the_server_ends_the_connection(cor
         hub.send(orjson.dumps({"target": "Sub", "arguments": ["é" * 17_000]}).decode())
         ended = await ear.end()
     assert (ended.by_server, ended.retry_after) == (True, 30.0)
+
+
+async def test_whole_records_of_a_poll_that_breaks_off_are_delivered(core):
+    class Torn(Scripted):
+        says = (SHAKEN,)
+
+        async def _poll(self, connection: HubConnection) -> Response:
+            answer = await super()._poll(connection)
+            return answer if answer.body else Response(200, self._half())
+
+        async def _half(self) -> AsyncIterator[bytes]:
+            yield f"{push(1)}{push(2)}{LAST[:20]}".encode()
+            raise ConnectionResetError
+
+    async with (
+        core.serve(kind=Torn, poll_timeout="20ms") as (_, url),
+        core.client(url, "longPolling") as (hub, ear),
+    ):
+        await hub.open()
+        ended = await ear.end()
+        await hub.close()
+        assert [part for _, part in hub.unfinished()] == [LAST[:20].encode()]
+    assert ear.ids() == [1, 2]
+    assert (ended.by_server, ended.clean) == (False, False)
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
