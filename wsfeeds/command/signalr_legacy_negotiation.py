@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 import msgspec
@@ -26,6 +26,15 @@ _HUBS_MISSING = (
     "params.signalr.hubs: this protocol needs the names of the hubs: give them here, as "
     "Hub.Method in params.signalr.methods, or as connectionData in the query of params.url"
 )
+
+
+_NO_HUBS = (
+    'params.url: connectionData must be a list of hubs, percent-encoded: [{"name":"hubname"}]'
+)
+
+
+class _Hub(msgspec.Struct, frozen=True):
+    name: Annotated[str, msgspec.Meta(min_length=1)]
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,6 +96,8 @@ def connection_data(params: Params) -> str:
     """
     for name, value in parse_qsl(urlsplit(params.url).query):
         if name.lower() == "connectiondata":
+            if not _names_hubs(value):
+                raise UsageError(_NO_HUBS)
             return value
     options = params.signalr
     named = [each.rpartition(".")[0] for each in (options.methods if options else ())]
@@ -95,6 +106,13 @@ def connection_data(params: Params) -> str:
         raise UsageError(_HUBS_MISSING)
     unique = dict.fromkeys(hub.lower() for hub in hubs)
     return dumps([{"name": hub} for hub in unique]).decode()
+
+
+def _names_hubs(data: str) -> bool:
+    try:
+        return bool(msgspec.json.decode(data, type=list[_Hub]))
+    except (msgspec.MsgspecError, RecursionError):
+        return False
 
 
 class Filter:

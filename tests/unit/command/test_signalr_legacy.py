@@ -115,6 +115,13 @@ def test_hubs_are_named_in_the_query_the_methods_or_by_themselves(legacy, query,
     assert connection_data(legacy.params(f"http://127.0.0.1/{query}", options)) == data
 
 
+@pytest.mark.parametrize("data", ["xx", "[]", "{}", "%5B%7B%7D%5D", '[{"name":""}]', "[1]", "%FF"])
+def test_connection_data_that_names_no_hub_is_refused(legacy, data):
+    params = legacy.params(f"http://127.0.0.1/?connectionData={data}", {"methods": ["Hub.a"]})
+    with pytest.raises(UsageError, match=r"^params\.url: "):
+        Client.check(params)
+
+
 def test_a_document_without_hubs_is_refused_and_a_skip_warned_about(legacy):
     with pytest.raises(UsageError, match=r"^params\.signalr\.hubs: "):
         Client.check(legacy.params("http://127.0.0.1/", {"methods": ["a"]}))
