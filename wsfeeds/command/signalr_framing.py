@@ -6,12 +6,14 @@ Both take bytes cut anywhere, inside a character too, and give whole messages as
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from wsfeeds.errors import Transient
 
 RS = b"\x1e"
 _LINE_ENDS = re.compile(rb"\r\n|\n|\r")
 _FIELD_NAME = len(b"data: ")
+_UNNAMED = frozenset({b"", b"message"})
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -51,13 +53,16 @@ class RecordSplitter:
 class EventStream:
     """Reads the data of server-sent events (`text/event-stream` of the HTML standard).
 
-    Only U+000A and U+000D end lines; names, ids and comments are passed over, for SignalR uses
-    none. `limit` is the most bytes of one event.
+    Only U+000A and U+000D end lines; ids and comments are passed over, for SignalR uses none. The
+    data of an event with a name of its own, which no `onmessage` would see, goes to `named`.
+    `limit` is the most bytes of one event.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, named: Callable[[bytes], None]) -> None:
         """Start with nothing."""
         self._limit = limit
+        self._named = named
+        self._name = b""
         self._begun = False
         self._after_return = False
         self._line: list[bytes] = []
@@ -107,11 +112,15 @@ class EventStream:
             line = line.removeprefix(_BOM)
         if not line:
             if self._data:
-                events.append(b"\n".join(self._data))
+                take = events.append if self._name in _UNNAMED else self._named
+                take(b"\n".join(self._data))
                 self._data.clear()
             self._size = 0
+            self._name = b""
             return
         name, _, value = line.partition(b":")
         if name == b"data":
             self._data.append(value.removeprefix(b" "))
             self._size += len(self._data[-1]) + 1
+        elif name == b"event":
+            self._name = value.removeprefix(b" ")

@@ -7,10 +7,12 @@ import contextlib
 from collections.abc import Mapping
 from typing import Protocol
 
+import msgspec
+
 from wsfeeds.clock import wall_seconds
 from wsfeeds.command.listener import Ended, Listener
 from wsfeeds.command.route import CutShort, Reply, Route, refusal
-from wsfeeds.command.signalr_framing import EventStream
+from wsfeeds.command.signalr_framing import RS, EventStream
 from wsfeeds.command.signalr_urls import with_query
 from wsfeeds.command.spec import Params
 from wsfeeds.command.variants import SocketSession
@@ -19,6 +21,7 @@ from wsfeeds.errors import Transient, WsfeedsError
 _POLL_WITHIN = 110.0
 """Seconds for a poll's answer; servers answer after 90 at the latest."""
 _GOODBYE_WITHIN = 2.0
+_EVENTS = "text/event-stream"
 
 
 class Taker(Protocol):
@@ -101,7 +104,7 @@ class EventPipe:
         Raises:
             CredentialsRefused, Transient, UsageError: As for `VariantSession.open`.
         """
-        self._listener.spawn(self._run(url, {"Accept": "text/event-stream", **headers}))
+        self._listener.spawn(self._run(url, {"Accept": _EVENTS, **headers}))
         try:
             async with asyncio.timeout(self._route.settings.connect_timeout):
                 await self._opened
@@ -145,11 +148,24 @@ class EventPipe:
         elif not self.deaf:
             self._taker.lost(self, ended)
 
+    def _named(self, data: bytes) -> None:
+        """Keep an event that is none of SignalR's: its events have no name."""
+        record = data.removesuffix(RS)
+        try:
+            msgspec.json.decode(record)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            self._listener.on_malformed(str(error), data)
+        else:
+            self._listener.on_unknown(record)
+
     async def _read(self, url: str, headers: dict[str, str]) -> None:
-        events = EventStream(self._route.settings.max_frame)
+        events = EventStream(self._route.settings.max_frame, self._named)
         async with self._route.stream("GET", url, headers=headers) as response:
             if response.status_code != 200:
                 raise refusal(response.status_code, "the event stream", response.headers)
+            kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+            if kind != _EVENTS:
+                raise Transient(f"the event stream was answered with {kind or 'no type'}")
             if not self._opened.done():
                 self._opened.set_result(None)
             try:

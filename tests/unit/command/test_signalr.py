@@ -6,6 +6,8 @@ import pytest
 
 from wsfeeds.command.listener import Unusable
 from wsfeeds.errors import CredentialsRefused, Transient, UsageError
+from wsfeeds.simulators.httpd import Request, Response
+from wsfeeds.simulators.signalr import SignalRSimulator
 from wsfeeds.simulators.signalr_legacy import SignalRLegacySimulator
 
 TRANSPORTS = ("webSockets", "serverSentEvents", "longPolling")
@@ -117,6 +119,23 @@ async def test_a_transport_that_does_not_work_is_followed_by_the_next(core, work
     assert taken == [used]
     # An id is good for one attempt.
     assert len(simulator.asked("negotiate")) == len(set(ids)) == 4 - len(works)
+
+
+async def test_a_page_instead_of_events_is_followed_by_the_next_transport(core):
+    class Page(SignalRSimulator):
+        async def http(self, request: Request) -> Response:
+            if request.headers.get("accept") == "text/event-stream":
+                return Response(200, b"<html>", {"Content-Type": "text/html; charset=utf-8"})
+            return await super().http(request)
+
+    async with (
+        core.serve(kind=Page, web_sockets=False) as (simulator, url),
+        core.client(url) as (hub, ear),
+    ):
+        await hub.open()
+        await ear.until(lambda: len(ear.messages) >= 3)
+        taken = [each.transport for each in simulator.connections.values() if each.transport]
+    assert taken == ["LongPolling"]
 
 
 async def test_without_a_transport_that_works_there_is_no_connection(core):

@@ -19,6 +19,11 @@ LINES = st.text(st.characters(exclude_characters="\r\n", codec="utf-8"))
 RECORDS = st.text(st.characters(exclude_characters=RS, codec="utf-8"))
 
 
+def unnamed(limit: int) -> EventStream:
+    """Return a stream whose events have no names."""
+    return EventStream(limit, lambda data: pytest.fail(f"named: {data!r}"))
+
+
 def cut(data: bytes, places: list[int]) -> list[bytes]:
     """Cut bytes at places anywhere, inside a character too."""
     edges = sorted({0, len(data), *(place % (len(data) + 1) for place in places)})
@@ -43,18 +48,18 @@ def test_events_cut_at_any_byte_come_out_whole(events, end, places):
     for lines in events:
         wire += f"id: 7{end}"
         wire += "".join(f"data: {line}{end}" for line in lines) + end
-    stream = EventStream(10**6)
+    stream = unnamed(10**6)
     found = [data for part in cut(wire.encode(), places) for data in stream.feed(part)]
     assert [data.decode() for data in found] == ["\n".join(lines) for lines in events]
 
 
 def test_only_line_feed_and_return_end_a_line():
     text = f'{{"a":"\u2028\u0085\x0b\x0c\x1c"}}{RS}'
-    assert EventStream(1000).feed(f"data:{text}\n\n".encode()) == [text.encode()]
+    assert unnamed(1000).feed(f"data:{text}\n\n".encode()) == [text.encode()]
 
 
 def test_a_byte_order_mark_and_comments_are_passed_over():
-    stream = EventStream(1000)
+    stream = unnamed(1000)
     assert stream.feed("\ufeffdata: a\n\n: data: b\n\nevent: x\n\n".encode()) == [b"a"]
 
 
@@ -69,7 +74,9 @@ def test_a_byte_order_mark_and_comments_are_passed_over():
         ("data\n\n", [""]),
         ("data:\ndata:\n\n", ["\n"]),
         (": comment\ndata: a\n: another\n\n", ["a"]),
-        ("retry: 100\nevent: x\nid: 7\ndata: a\n\n", ["a"]),
+        ("retry: 100\nevent: message\nid: 7\ndata: a\n\n", ["a"]),
+        ("event: x\n\ndata: a\n\n", ["a"]),
+        ("event: x\nevent:\ndata: a\n\n", ["a"]),
         ("retry: 100\n\n\n\ndata: a\n\n", ["a"]),
         ("datax: b\n data: c\ndata: a\n\n", ["a"]),
         ("\ufeffdata: a\n\n", ["a"]),
@@ -79,11 +86,18 @@ def test_a_byte_order_mark_and_comments_are_passed_over():
 )
 def test_an_event_stream_is_read_as_the_standard_says(wire, events):
     data = wire.encode()
-    whole = EventStream(1000).feed(data)
-    stream = EventStream(1000)
+    whole = unnamed(1000).feed(data)
+    stream = unnamed(1000)
     bytewise = [event for byte in data for event in stream.feed(bytes([byte]))]
     assert [event.decode() for event in whole] == events
     assert bytewise == whole
+
+
+def test_an_event_with_a_name_of_its_own_is_kept_apart():
+    named: list[bytes] = []
+    stream = EventStream(1000, named.append)
+    assert stream.feed(b"event: x\ndata: a\n\ndata: b\n\ndata: c\nevent:Message\n\n") == [b"b"]
+    assert named == [b"a", b"c"]
 
 
 def test_what_has_not_ended_yet_is_known():
@@ -91,7 +105,7 @@ def test_what_has_not_ended_yet_is_known():
     splitter.feed(b"a\x1eb")
     splitter.feed(b"c")
     assert splitter.rest == b"bc"
-    stream = EventStream(100)
+    stream = unnamed(100)
     stream.feed(b"data: a\n\ndata: b\ndata: c")
     assert stream.rest == b"b\ndata: c"
     stream.feed(b"\n\n")
@@ -104,12 +118,12 @@ def test_what_is_too_long_is_refused_before_it_is_kept():
     assert splitter.feed(b"012345") == splitter.feed(b"6789") == []
     with pytest.raises(Transient, match="max_frame"):
         splitter.feed(b"x")
-    stream = EventStream(10)
+    stream = unnamed(10)
     assert stream.feed(b"data: 0123\ndata: 456\n") == []
     with pytest.raises(Transient, match="max_frame"):
         stream.feed(b"data: 7890")
     with pytest.raises(Transient, match="max_frame"):
-        EventStream(10).feed(b"data: 01234567890\n\n")
+        unnamed(10).feed(b"data: 01234567890\n\n")
 
 
 @pytest.mark.parametrize(

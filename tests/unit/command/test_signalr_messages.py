@@ -299,6 +299,26 @@ async def test_a_message_that_is_too_long_for_the_server_ends_the_connection(cor
     assert (ended.by_server, ended.retry_after) == (True, 30.0)
 
 
+async def test_an_event_with_a_name_is_no_message(core):
+    class Naming(Scripted):
+        says = (SHAKEN, LAST)
+
+        async def _events(self, *arguments: Any, **options: Any) -> AsyncIterator[bytes]:
+            yield f"event: news\ndata: {push(1)}\n\nevent: news\ndata: {{]\n\n".encode()
+            async for event in super()._events(*arguments, **options):
+                yield event
+
+    async with (
+        core.serve(kind=Naming) as (_, url),
+        core.client(url, "serverSentEvents") as (hub, ear),
+    ):
+        await hub.open()
+        await ear.until(lambda: bool(ear.messages))
+    assert ear.ids() == [99]
+    assert ear.unknown == [push(1).removesuffix(RS).encode()]
+    assert ear.malformed == [b"{]"]
+
+
 async def test_whole_records_of_a_poll_that_breaks_off_are_delivered(core):
     class Torn(Scripted):
         says = (SHAKEN,)
