@@ -7,6 +7,7 @@ docs/protocols/websocket_v2.md, section 5.
 from __future__ import annotations
 
 import contextlib
+import logging
 import warnings
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     import httpx
 
+_LOG = logging.getLogger("wsfeeds")
 _REFUSED = frozenset({401, 403})
 _PROXY_REFUSES = 407
 _CLOSE_WITHIN = 5.0
@@ -233,7 +235,7 @@ class Route:
             request = client.build_request(
                 method, http_url(url), headers=sent, content=content, data=data, timeout=limits
             )
-            response = await client.send(request, stream=True)
+            response = await _sent(client, request)
             self._keep_cookies(response)
             try:
                 if response.status_code == _PROXY_REFUSES and proxy is not None:
@@ -249,6 +251,12 @@ class Route:
         except httpx.HTTPError as error:
             place = f"{urlsplit(url).hostname}{through(proxy)}"
             raise Transient(f"{place}: {_plain(error)}") from error
+
+    def withhold(self) -> None:
+        """Send no header and no cookie of the document any more: this is not whom they are for."""
+        if self.headers or self._cookie is not None:
+            _LOG.warning("redirected to another server: it gets none of the document's headers")
+        self.headers, self._cookie = {}, None
 
     async def aclose(self) -> None:
         """Close what is kept open for further requests."""
@@ -314,6 +322,14 @@ class Route:
             self._jar.add_cookie_header(request)
             held = request.get_header("Cookie")
         return "; ".join(filter(None, (self._cookie, held)))
+
+
+async def _sent(client: httpx.AsyncClient, request: httpx.Request) -> httpx.Response:
+    try:
+        return await client.send(request, stream=True)
+    except UnicodeError:  # the library looks at where an answer redirects, followed or not
+        told = f"{request.url.host}: the answer redirects to a host that is no name"
+        raise Transient(told) from None
 
 
 def _plain(error: httpx.HTTPError) -> str:

@@ -8,19 +8,35 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from typing import Annotated, Any
-from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 import msgspec
 
 from wsfeeds.command.exact import dumps
 from wsfeeds.command.listener import Unusable
 from wsfeeds.command.route import Route
-from wsfeeds.command.signalr_negotiation import MOST_REDIRECTS, bearer, learned, moved, parsed
-from wsfeeds.command.signalr_urls import below, with_query, with_raw_query
+from wsfeeds.command.signalr_negotiation import (
+    MOST_REDIRECTS,
+    bearer,
+    learned,
+    moved,
+    parsed,
+    redirected,
+)
+from wsfeeds.command.signalr_urls import (
+    bare,
+    below,
+    same_server,
+    with_query,
+    with_raw_query,
+    without,
+)
 from wsfeeds.command.spec import Params
 from wsfeeds.errors import UsageError
 
 PROTOCOL = "1.5"
+_DATA = "connectiondata"
+_OURS = (_DATA, "clientprotocol")
 _CORE = "this is a server of ASP.NET Core SignalR: use the protocol signalr"
 _HUBS_MISSING = (
     "params.signalr.hubs: this protocol needs the names of the hubs: give them here, as "
@@ -80,12 +96,7 @@ def base_of(url: str) -> tuple[str, str]:
     """Return S of the protocol page, and the document's own query without what we say ourselves."""
     parts = urlsplit(url)
     path = "/signalr" if parts.path in {"", "/"} else parts.path
-    members = [each for each in parts.query.split("&") if each and not _is_ours(each)]
-    return urlunsplit(parts._replace(path=path, query="", fragment="")), "&".join(members)
-
-
-def _is_ours(member: str) -> bool:
-    return unquote(member.partition("=")[0]).lower() == "connectiondata"
+    return bare(urlunsplit(parts._replace(path=path))), without(parts.query, _DATA)
 
 
 def connection_data(params: Params) -> str:
@@ -95,7 +106,7 @@ def connection_data(params: Params) -> str:
         UsageError: Nobody names a hub.
     """
     for name, value in parse_qsl(urlsplit(params.url).query):
-        if name.lower() == "connectiondata":
+        if name.lower() == _DATA:
             if not _names_hubs(value):
                 raise UsageError(_NO_HUBS)
             return value
@@ -144,7 +155,12 @@ async def negotiate(route: Route, data: str) -> Terms:
         asked = with_query(
             below(base, "negotiate"), {"clientProtocol": PROTOCOL, "connectionData": data}
         )
-        reply = await route.fetch("GET", with_raw_query(asked, query), headers=bearer(token))
+        asked = with_raw_query(asked, query)
+        reply = await route.fetch("GET", asked, headers=bearer(token))
+        if (there := redirected(asked, reply, route)) is not None:
+            token = token if same_server(asked, there) else None
+            base, query = bare(there), without(urlsplit(there).query, *_OURS)
+            continue
         answer = parsed(reply, _CORE)
         if "availableTransports" in answer:
             raise Unusable(_CORE)
@@ -154,9 +170,8 @@ async def negotiate(route: Route, data: str) -> Terms:
             return _terms(answer, base, query, data, token, route)
         there = moved(base, answer["RedirectUrl"], route, secret=bool(answer.get("AccessToken")))
         token = learned(answer.get("AccessToken"), route) or token
-        parts = urlsplit(there)
         # As in the official client, the redirect's query takes the place of the document's.
-        base, query = urlunsplit(parts._replace(query="", fragment="")), parts.query
+        base, query = bare(there), urlsplit(there).query
     raise Unusable(f"the server redirected more than {MOST_REDIRECTS} times")
 
 

@@ -6,18 +6,27 @@ docs/protocols/websocket_v2.md, section 6.2.
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit, urlunsplit
 
 import msgspec
 
 from wsfeeds import config
 from wsfeeds.command.listener import Unusable
 from wsfeeds.command.route import Reply, Route, refusal
-from wsfeeds.command.signalr_urls import below, with_query
+from wsfeeds.command.signalr_urls import (
+    bare,
+    below,
+    same_server,
+    with_query,
+    with_raw_query,
+    without,
+)
 from wsfeeds.command.strings import names_server
 from wsfeeds.errors import Transient
 
 MOST_REDIRECTS = 100
+_REDIRECTS = frozenset({301, 302, 307, 308})
+_NEGOTIATE = "/negotiate"
 _NAMES = {"websockets": "webSockets", "serversentevents": "serverSentEvents",
           "longpolling": "longPolling"}  # fmt: skip
 _ORDER = ("webSockets", "serverSentEvents", "longPolling")
@@ -65,7 +74,13 @@ async def negotiate(route: Route) -> Agreement:
         asked = below(url, "negotiate")
         if "negotiateVersion=" not in urlsplit(url).query:
             asked = with_query(asked, {"negotiateVersion": "1"})
-        answer = _answer(await route.fetch("POST", asked, headers=headers, content=b""))
+        reply = await route.fetch("POST", asked, headers=headers, content=b"")
+        if (there := redirected(asked, reply, route)) is not None:
+            token = token if same_server(asked, there) else None
+            ours = () if "negotiateVersion=" in urlsplit(url).query else ("negotiateversion",)
+            url = with_raw_query(bare(there), without(urlsplit(there).query, *ours))
+            continue
+        answer = _answer(reply)
         if answer.get("error"):
             raise Unusable(f"the server refused to negotiate: {answer['error']}")
         if not answer.get("url"):
@@ -73,6 +88,26 @@ async def negotiate(route: Route) -> Agreement:
         url = moved(url, answer["url"], route, secret=bool(answer.get("accessToken")))
         token = learned(answer.get("accessToken"), route) or token
     raise Unusable(f"the server redirected more than {MOST_REDIRECTS} times")
+
+
+def redirected(asked: str, reply: Reply, route: Route) -> str | None:
+    """Return where an HTTP redirect points, less its `/negotiate`; None where there is none.
+
+    The method stays the same: no server negotiates by another one. Another server than the one
+    asked gets none of the document's headers.
+
+    Raises:
+        Unusable, UsageError: See `moved`.
+    """
+    if reply.status not in _REDIRECTS or not reply.headers.get("location"):
+        return None
+    there = moved(asked, reply.headers["location"], route, secret=False)
+    parts = urlsplit(there)
+    if not parts.path.endswith(_NEGOTIATE):
+        return None  # to a page for people
+    if not same_server(asked, there):
+        route.withhold()
+    return urlunsplit(parts._replace(path=parts.path.removesuffix(_NEGOTIATE), fragment=""))
 
 
 def moved(url: str, target: Any, route: Route, *, secret: bool) -> str:

@@ -221,6 +221,19 @@ class Answering:
         return Response.json(self.answer)
 
 
+class Moved:
+    """A server that sends on what is below `/old`, to `there`; goes before its class."""
+
+    status = 307
+    there = ""
+
+    async def http(self, request: Request) -> Response:
+        if request.path.startswith("/old/"):
+            place = self.there + request.target.removeprefix("/old")
+            return Response.text("moved", self.status, {"Location": place})
+        return await super().http(request)  # type: ignore[misc,no-any-return]
+
+
 class Bench:
     """One generation of SignalR: serves its simulator, makes its client.
 
@@ -255,6 +268,11 @@ class Bench:
     def answering(self, answer: object) -> type[HubServer]:
         """Return a server that answers everything with the same JSON, or bytes."""
         return type("Same", (Answering, self._simulator), {"answer": answer})
+
+    def moved(self, there: str, status: int = 307) -> type[HubServer]:
+        """Return a server whose `/old` is elsewhere now."""
+        members = {"there": there, "status": status}
+        return type("Moved", (Moved, self._simulator), members)
 
     @contextlib.asynccontextmanager
     async def serve(

@@ -69,6 +69,62 @@ async def test_endless_redirects_are_an_error(core):
         await hub.open()
 
 
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+async def test_an_http_redirect_is_followed_with_everything_on_the_same_server(
+    core, transport, status
+):
+    headers = {"Authorization": "Bearer s3cret-token", "Cookie": "mine=1"}
+    options = {"kind": core.moved("/hub", status), "token": "s3cret-token"}
+    async with core.serve(**options) as (simulator, url):
+        old = url.replace("/hub", "/old?tenant=7")
+        async with core.client(old, transport, headers=headers) as (hub, ear):
+            await hub.open()
+            await ear.until(lambda: len(ear.messages) >= 3)
+    first, second, third, *_ = simulator.requests
+    assert first.target == "/old/negotiate?tenant=7&negotiateVersion=1"
+    assert (second.method, second.target) == ("POST", "/hub/negotiate?tenant=7&negotiateVersion=1")
+    assert third.target.startswith("/hub?tenant=7&id=")
+    assert all(each.headers["cookie"] == "mine=1" for each in simulator.requests)
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_an_http_redirect_takes_no_credentials_to_another_server(core, transport):
+    headers = {"Authorization": "Bearer s3cret-token", "Cookie": "mine=1", "X-Api-Key": "k3y"}
+    async with (
+        core.serve() as (other, there),
+        core.serve(kind=core.moved(there.replace("ws", "http", 1))) as (simulator, url),
+        core.client(url.replace("/hub", "/old"), transport, headers=headers) as (hub, ear),
+    ):
+        await hub.open()
+        await ear.until(lambda: len(ear.messages) >= 3)
+        await hub.close()
+    assert [each.headers["x-api-key"] for each in simulator.requests] == ["k3y"]
+    assert len(other.requests) >= 2
+    carried = {name for each in other.requests for name in each.headers}
+    assert not carried & {"authorization", "cookie", "x-api-key"}
+
+
+@pytest.mark.parametrize(
+    ("there", "error", "told"),
+    [
+        ("/old", Unusable, "more than 100 times"),
+        ("/login?from=", Transient, "HTTP 307"),
+        ("http://127.0.0.1:99999", Unusable, "no URL"),
+        ("http://[::bad", Transient, "Invalid URL in location header"),
+        ("http://xn--a", Transient, "no name"),
+        ("", Transient, "HTTP 404"),
+    ],
+)
+async def test_an_http_redirect_that_leads_nowhere_is_an_error(core, there, error, told):
+    async with (
+        core.serve(kind=core.moved(there)) as (_, url),
+        core.client(url.replace("/hub", "/old")) as (hub, _),
+    ):
+        with pytest.raises(error, match=told):
+            await hub.open()
+
+
 async def test_the_negotiation_can_be_skipped(core):
     skip = {"skipNegotiation": True}
     async with core.serve() as (simulator, url), core.client(url, signalr=skip) as (hub, ear):

@@ -188,6 +188,40 @@ async def test_only_streams_are_where_negotiate_says(legacy):
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_an_http_redirect_takes_no_credentials_to_another_server(legacy, transport):
+    headers = {"Authorization": "Bearer s3cret-token", "X-Api-Key": "k3y"}
+    async with (
+        legacy.serve() as (other, there),
+        legacy.serve(kind=legacy.moved(there.replace("ws", "http", 1))) as (simulator, url),
+        legacy.client(url.replace("/signalr", "/old?tenant=7"), transport, headers=headers)
+        as (hub, ear),
+    ):  # fmt: skip
+        await hub.open()
+        await ear.until(lambda: len(ear.messages) >= 3)
+        await hub.close()
+    assert [each.headers["x-api-key"] for each in simulator.requests] == ["k3y"]
+    carried = {name for each in other.requests for name in each.headers}
+    assert not carried & {"authorization", "x-api-key"}
+    assert all(each.target.endswith("&tenant=7") for each in other.requests)
+    assert all(len(each.query["connectionData"]) == 1 for each in other.requests)
+    assert len(other.asked("connect")) == 1
+
+
+async def test_an_http_redirect_is_followed_with_everything_on_the_same_server(legacy):
+    headers = {"Authorization": "Bearer s3cret-token"}
+    options = {"kind": legacy.moved("/signalr"), "token": "s3cret-token"}
+    async with (
+        legacy.serve(**options) as (simulator, url),
+        legacy.client(url.replace("/signalr", "/old"), headers=headers) as (hub, ear),
+    ):
+        await hub.open()
+        await ear.until(lambda: len(ear.messages) >= 3)
+    assert [each.path for each in simulator.asked("negotiate")] == [
+        "/old/negotiate", "/signalr/negotiate"
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "told", ["http://a.example/app/x y?z=1", "//a.example/app/x y", "app/x y/", "////app/x y"]
 )
