@@ -29,6 +29,7 @@ _STREAMS = frozenset({"connect", "reconnect", "poll"})
 _LATER = frozenset({"start", "send", "reconnect", "poll"})
 """What a client may ask for once it has connected; it need not wait for the answer to start."""
 _TRANSPORTS = ("webSockets", "serverSentEvents", "longPolling")
+_LAST_WORDS = frozenset({"D", "E", "T"})
 _HOP = "hop"
 _FOREVER = 1e9
 _POLLED = {"Content-Type": "application/json; charset=UTF-8", "Cache-Control": "no-cache"}
@@ -266,32 +267,50 @@ class SignalRLegacySimulator(HubServer):
         patience = self.options.connection_timeout
         beat = min(self.options.keepalive, patience)
         try:
-            message = await reader.next(beat)
+            answer = await self._answer(connection, reader, beat)
         except (ConnectionResetError, asyncio.CancelledError):
             connection.detach(reader)
             raise
-        if message == {}:
+        if answer is None:
             return Response(200, self._late(connection, reader, patience - beat), _POLLED)
-        return Response(200, self._answer(connection, reader, message), _POLLED)
+        connection.detach(reader)
+        return Response(200, answer, _POLLED)
 
     async def _late(
         self, connection: LegacyConnection, reader: Reader, patience: float
     ) -> AsyncIterator[bytes]:
         try:
             yield b" "
-            yield self._answer(connection, reader, await reader.next(patience))
+            answer = await self._answer(connection, reader, patience)
+            yield self._body(connection, reader, {}) if answer is None else answer
         finally:
             connection.detach(reader)
 
-    def _answer(
-        self, connection: LegacyConnection, reader: Reader, message: Message | None
-    ) -> bytes:
-        connection.detach(reader)
-        answer = message or {"C": connection.cursor(reader.cursor), "M": []}
+    async def _answer(
+        self, connection: LegacyConnection, reader: Reader, patience: float
+    ) -> bytes | None:
+        """Wait for what a poll is answered with; None when nothing came in time.
+
+        A body holds one message: what a fault adds is left to the next polls.
+        """
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + patience
+        while not connection.polled:
+            message = await reader.next(max(deadline - clock(), 0.0))
+            if message == {}:
+                return None
+            if message is None or not message["M"] or message.keys() & _LAST_WORDS:
+                return self._body(connection, reader, message or {})
+            frames = connection.faults.apply((orjson.dumps(message["M"]), False))
+            connection.polled.extend(payload for payload, _ in frames)
+        calls = orjson.Fragment(connection.polled.popleft())
+        return self._body(connection, reader, {"G": connection.groups, "M": calls})
+
+    def _body(self, connection: LegacyConnection, reader: Reader, message: Message) -> bytes:
+        answer: Message = {"C": connection.cursor(reader.cursor), "M": [], **message}
         if self.options.long_poll_delay:
             answer = answer | {"L": int(self.options.long_poll_delay * 1000)}
-        frames = connection.faults.apply((_json(answer), False))
-        return next((payload for payload, _ in frames), b"")  # one body holds one message
+        return _json(answer)
 
 
 def _json(message: Message) -> bytes:

@@ -138,6 +138,8 @@ class LegacyConnection:
         self.groups = groups
         self.faults = faults
         self.reader: Reader | None = None
+        self.polled: deque[bytes] = deque()
+        """Lists of calls that are left for the next polls."""
         self.connected = self.over = False
         self.last = 0
         self._options = options

@@ -181,6 +181,53 @@ async def test_polls_begin_with_init_then_go_on_from_the_cursor(serve):
     assert later["M"][0]["A"][0]["id"] == first["M"][-1]["A"][0]["id"] + 1
 
 
+async def polled(serve: Any, fault: str) -> tuple[list[int], int]:
+    """Poll as a client does that goes on from what it could read; count what it could not."""
+    found: list[int] = []
+    unread = 0
+    async with serve(fault, rate=500) as venue:
+        await venue.negotiate()
+        cursor = (await venue.ask("POST", "connect", "longPolling")).json()["C"]
+        while len(found) < 200:
+            answer = await venue.ask("POST", "poll", "longPolling", messageId=cursor)
+            try:
+                message = orjson.loads(answer.content)
+                calls = [call["A"][0]["id"] for call in message["M"]]
+            except (ValueError, TypeError):
+                unread += 1
+            else:
+                cursor = message["C"]
+                found += calls
+    return found, unread
+
+
+async def test_what_is_dropped_from_polls_is_lost(serve):
+    found, unread = await polled(serve, "drop=0.3")
+    assert (found, unread) == (sorted(set(found)), 0)
+    assert found[-1] > len(found)
+
+
+async def test_what_is_sent_twice_to_polls_comes_twice(serve):
+    found, unread = await polled(serve, "duplicate=0.3")
+    assert unread == 0
+    assert set(found) == set(range(1, max(found) + 1))
+    assert len(found) > max(found)
+
+
+async def test_polls_may_come_in_another_order(serve):
+    found, unread = await polled(serve, "reorder=0.5")
+    assert unread == 0
+    assert found != sorted(found)
+    assert len(set(found)) == len(found)
+
+
+@pytest.mark.parametrize("fault", ["garbage=0.5", "truncate=0.5"])
+async def test_a_poll_that_cannot_be_read_costs_nothing(serve, fault):
+    found, unread = await polled(serve, fault)
+    assert found == list(range(1, len(found) + 1))
+    assert unread > 0
+
+
 @pytest.mark.parametrize("action", ["start", "send", "poll", "reconnect"])
 async def test_what_comes_before_connect_is_refused(serve, action):
     async with serve(subscribe_first=True) as venue:
