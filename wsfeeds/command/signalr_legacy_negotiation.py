@@ -32,6 +32,7 @@ from wsfeeds.command.signalr_urls import (
     without,
 )
 from wsfeeds.command.spec import Params
+from wsfeeds.command.strings import names_server
 from wsfeeds.errors import UsageError
 
 PROTOCOL = "1.5"
@@ -204,10 +205,13 @@ def _at(base: str, url: str) -> str:
         Unusable: It is no URL.
     """
     try:
-        path = urlsplit(url).path
+        path = urlsplit(url).path.strip("/")
+        there = urlunsplit(urlsplit(base)._replace(path=f"/{path}"))
     except ValueError:
-        raise Unusable("negotiate was answered with a Url that is none") from None
-    return urlunsplit(urlsplit(base)._replace(path=f"/{path.strip('/')}"))
+        there = ""
+    if not names_server(there):
+        raise Unusable("negotiate was answered with a Url that is none")
+    return there
 
 
 def _seconds(value: Any) -> float | None:

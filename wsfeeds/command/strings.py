@@ -11,9 +11,10 @@ from wsfeeds.command.spec import ProxySettings
 from wsfeeds.errors import UsageError
 
 SCHEMES = ("ws", "wss", "http", "https")
-_PLAIN_HOST = re.compile(r"(?!xn--)[a-z0-9._-]*[a-z][a-z0-9_-]*\.?|127\.0\.0\.1|::1")
+_HOST = r"(?!xn--)[\w.-]*[a-z][\w-]*\.?|127\.0\.0\.1|\[::1\]"
+_PLAIN = re.compile(rf"\w+://({_HOST})(:\d+)?([/?#][ -~]*)?", re.ASCII | re.IGNORECASE)
 _LONG = 10_000
-"""Only of other hosts, and of longer URLs, the HTTP library needs to be asked."""
+"""The HTTP library needs to be asked about other URLs only, and about longer ones."""
 
 
 def names_server(url: str) -> bool:
@@ -25,8 +26,8 @@ def names_server(url: str) -> bool:
         host.encode("idna")  # labels that no name server could be asked for
     except ValueError:
         return False
-    plain = _PLAIN_HOST.fullmatch(host) and url.isprintable() and len(url) < _LONG
-    return whole and (bool(plain) or _is_usable(url))
+    plain = len(url) < _LONG and _PLAIN.fullmatch(url) is not None
+    return whole and (plain or _is_usable(url))
 
 
 def _is_usable(url: str) -> bool:

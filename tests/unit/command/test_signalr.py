@@ -20,6 +20,7 @@ NO_SERVERS = (
     "http://127.0.0.1:0/",
     "http://xn--a/x",
     "http://999.1.1.1/",
+    "http://[v1.x]/",
     "http://user:pass@127.0.0.1/",
     f"http://{'a' * 64}.example/",
     "http://127.0.0.1/\x7f",

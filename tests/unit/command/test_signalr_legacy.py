@@ -281,6 +281,7 @@ async def test_without_a_transport_that_works_there_is_no_connection(legacy):
         ({"RedirectUrl": "http://[::bad"}, Unusable, "no URL"),
         ({"RedirectUrl": "http://127.0.0.1:99999/"}, Unusable, "no URL"),
         ({"ConnectionToken": "t", "Url": "http://[::bad"}, Unusable, "a Url that is none"),
+        ({"ConnectionToken": "t", "Url": "/a\0b"}, Unusable, "a Url that is none"),
         ({"ConnectionToken": ["t"]}, Unusable, "without a connection token"),
         ("text", Transient, "something else"),
         (b'{"Error":"acc\xe8s"}', Transient, "something else"),
