@@ -61,6 +61,13 @@ async def test_a_failing_token_server_is_tried_again(venue, connect, status):
     assert venue.token_requests == 2
 
 
+async def test_a_token_server_that_redirects_to_no_name_is_tried_again(venue, connect):
+    venue.token_answers.append((302, {"Location": "http://xn--a/"}, ""))
+    client = connect()
+    await client.until("session", state="subscribed")
+    assert venue.token_requests == 2
+
+
 @pytest.mark.parametrize("status", [429, 503])
 async def test_retry_after_of_the_token_server_is_honoured(venue, connect, status):
     venue.token_answers.append((status, {"Retry-After": "7"}, "busy"))

@@ -69,6 +69,8 @@ async def _fetch(request: HttpRequest, settings: FeedSettings) -> HttpReply:
             reply = await _read(client, request)
     except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
         raise UsageError(f"this URL cannot be used: {error}") from error
+    except UnicodeError as error:  # the library looks at where an answer redirects
+        raise Transient(f"{_host(request.url)}: redirects to a host that is no name") from error
     except (httpx.TimeoutException, TimeoutError) as error:
         why = f"no answer in time (connect_timeout is {settings.connect_timeout:g} s)"
         raise Transient(f"{_host(request.url)}{through(proxy)}: {why}") from error
