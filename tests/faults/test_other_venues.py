@@ -88,6 +88,18 @@ async def test_three_closes_right_after_the_greeting_look_like_a_takeover(igrate
     assert len(venue.sockets) == 3
 
 
+async def test_a_connection_that_went_stale_breaks_the_row_of_quick_closes(igratech):
+    async def script(socket, number):
+        await socket.send(GREETING)
+        if number in {1, 2, 4}:
+            await socket.close(1001)
+
+    client, venue = await igratech(script, ping_interval="50ms", pong_timeout="100ms")
+    await client.until("session", count=5, state="subscribed")
+    assert client.of("session", state="disconnected")[2]["reason"] == "stale"
+    assert len(venue.sockets) == 5
+
+
 async def test_closes_without_a_greeting_are_ordinary_failures(igratech):
     async def script(socket, number):
         if number > 4:
@@ -157,6 +169,31 @@ async def test_a_pause_that_only_leaves_the_socket_unread_loses_nothing(igratech
     await client.until("bet")
     assert client.states() == ["connecting", "connected", "subscribed", "paused", "resumed"]
     assert client.of("gap") == []
+
+
+@pytest.mark.parametrize("moment", ["connecting", "reconnecting"])
+async def test_a_pause_without_a_connection_leaves_the_next_one_unread(igratech, moment):
+    """What the venue says at once waits for `resume`, and an outage stays a gap."""
+
+    async def script(socket, number):
+        await socket.send(GREETING)
+        await socket.send(bet(f"g{number}"))
+        if number == 1 and moment == "reconnecting":
+            await socket.close(1001)
+
+    client, _ = await igratech(script, backoff_initial="200ms", backoff_max="200ms")
+    await client.until("session", state=moment)
+    before = len(client.of("bet"))
+    client.run.pause()
+    await client.until("session", state="paused")
+    await client.until("session", count=before + 1, state="connected")
+    client.run.resume()
+    await client.until("bet", count=before + 1)
+    types = [event.get("state", event["type"]) for event in client.events]
+    between = types[types.index("paused") + 1 : types.index("resumed")]
+    assert between in (["connected"], ["connecting", "connected"])
+    assert types[types.index("resumed") + 1] == "subscribed"
+    assert [gap["reason"] for gap in client.of("gap")] == ["disconnect"] * before
 
 
 async def test_the_other_path_is_tried_where_the_first_is_none(sockets, connect_to):

@@ -45,6 +45,11 @@ class Flow(Line):
         self.paused_at: int | None = None
         """When the last frame before the pause came."""
 
+    @property
+    def is_unread(self) -> bool:
+        """Whether it is paused by leaving the socket unread."""
+        return self.reading.is_held("pause")
+
     def pause(self) -> None:
         """Stop the flow in the feed's own way; no data event comes until `resume`."""
         chains = self.connector.pause()
@@ -83,7 +88,7 @@ class Flow(Line):
 
     def resume(self, paused_at: int | None = None) -> None:
         """Start the flow again; what was missed meanwhile is reported as a gap."""
-        if self.reading.is_held("pause"):
+        if self.is_unread:
             self._unpause()
             self._stream.flush()
             self._read_on("pause")

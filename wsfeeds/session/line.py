@@ -21,6 +21,10 @@ from wsfeeds.transport.base import Connection
 class Owner(Protocol):
     """What a line tells the session that opened it."""
 
+    @property
+    def paused(self) -> bool:
+        """Whether no data is wanted now."""
+
     def opened(self, line: Line) -> None:
         """The upgrade is through."""
 

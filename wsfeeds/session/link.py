@@ -81,6 +81,8 @@ class Link(Flow):
             self._tap.opened(self.recv_ts, self.conn, self._about, self.connector.state)
         self.fact(SessionEvent(feed=self.feed, state="connected", url=self._shown_url))
         self._owner.opened(self)
+        if self._owner.paused and not self.paused:
+            self.hush()  # the command came while this was being opened
         self._stream.gate.attach(self)
         self._dialogue.open()
         self._wake_connector(now)

@@ -46,10 +46,11 @@ class Retries:
         if healthy is not None and monotonic() - healthy >= _HEALTHY_AFTER:
             self._backoff.reset()
         rule = link.connector.takeover_closes
-        if rule is None or not isinstance(error, Transient) or isinstance(error, Stale):
+        if rule is None or not isinstance(error, Transient):
             return
         closes, within = rule
-        quick = link.greeted_at is not None and monotonic() - link.greeted_at < within
+        by_venue = link.greeted_at is not None and not isinstance(error, Stale)
+        quick = by_venue and monotonic() - (link.greeted_at or 0.0) < within
         self._quick_closes = self._quick_closes + 1 if quick else 0
         if self._quick_closes >= closes:
             raise LoggedOut(

@@ -87,7 +87,13 @@ class Session:
         if self._link is None or not self._link.is_open:
             self._owes_resume = True  # the next link knows since when
             return
-        self._link.resume(self._paused_at)
+        self._restart(self._link)
+
+    def _restart(self, link: Link) -> None:
+        """Start the flow of a link; what an end amid the pause cost is reported as a gap."""
+        if link.is_unread and self._paused_at is not None:
+            self._outage = self._outage or ("paused", self._paused_at)  # told once it is subscribed
+        link.resume(self._paused_at)
 
     def deafen(self) -> None:
         """Take nothing in any more, not even the rest of the read under way."""
@@ -239,7 +245,7 @@ class Session:
             link.paused_at = link.last_frame_ts
             link.pause()
         elif link.paused and not self.paused:
-            link.resume(self._paused_at)
+            self._restart(link)
         elif self._owes_resume and not self.paused:
             self._fact(SessionEvent(feed=self.feed, state="resumed"))
             if link.subscribed:

@@ -47,6 +47,8 @@ class WebSocket(ClientConnection, asyncio.BufferedProtocol):
         self._abort_timer: asyncio.TimerHandle | None = None
         self._longest = min(protocol.max_message_size or MAX_LENGTH, MAX_LENGTH)
         self._rest = b""
+        self._kept = b""
+        """What came with the answer to the upgrade, where nothing was to be read any more."""
         """The beginning of a frame whose end has not come yet."""
         self._owed = 0
         """How much of a frame that the library has begun to read is still to come."""
@@ -67,6 +69,8 @@ class WebSocket(ClientConnection, asyncio.BufferedProtocol):
         self._listener.on_data()
         if not self._opened:
             data = self._shake_hands(data)
+            if self._held:
+                data, self._kept = b"", data
         if self._opened:
             self._read(data)
             self._listener.on_read()
@@ -151,8 +155,15 @@ class WebSocket(ClientConnection, asyncio.BufferedProtocol):
     def resume_reading(self) -> None:
         """Read on."""
         self._held = False
+        if self._kept:
+            self.loop.call_soon(self._read_kept)  # before whatever the socket still has
         if self._nap is None:
             self.transport.resume_reading()
+
+    def _read_kept(self) -> None:
+        if not self._held and self._opened:
+            data, self._kept = self._kept, b""
+            self.data_received(data)
 
     def _doze(self, seconds: float) -> None:
         """Let bytes gather: one read of many frames costs far less than many reads of one."""
@@ -217,7 +228,7 @@ class WebSocket(ClientConnection, asyncio.BufferedProtocol):
             self.protocol.send_close(code, reason)
             self.send_data()
             # The peer's close frame lies behind whatever was left unread.
-            self.transport.resume_reading()
+            self.resume_reading()
         if not self.connection_lost_waiter.done():
             # Closed or not: a transport whose peer reads nothing keeps what is still to be sent.
             self._limit_closing()

@@ -106,12 +106,16 @@ async def timers() -> None:
 
 
 def opened(
-    max_frame: int = 1_000_000, coalesce: float | None = None, *, deflate: bool = False
+    max_frame: int = 1_000_000,
+    coalesce: float | None = None,
+    *,
+    deflate: bool = False,
+    notes: Notes | None = None,
 ) -> tuple[WebSocket, Notes, Wire, bytes]:
     """Return a connection that waits for the answer to its upgrade, and that answer."""
     offers = [ClientPerMessageDeflateFactory()] if deflate else None
     protocol = ClientProtocol(parse_uri("ws://localhost/"), max_size=max_frame, extensions=offers)
-    notes, wire = Notes(), Wire()
+    notes, wire = notes or Notes(), Wire()
     dial = Dial(url="ws://localhost/", coalesce=coalesce)
     socket = WebSocket(protocol, notes, dial, ping_interval=None)
     socket.connection_made(wire)
@@ -333,3 +337,23 @@ def test_a_long_text_is_left_to_the_library(size):
     assert take_texts(data, 0, MAX_LENGTH, lambda *_: pytest.fail("taken")) == 0
     assert size_of_other(data[:9], 0, MAX_LENGTH) == 0
     assert size_of_other(data[:10], 0, MAX_LENGTH) == len(data)
+
+
+async def test_what_comes_with_the_answer_to_the_upgrade_waits_for_a_paused_listener():
+    """It is read before what the socket has got meanwhile."""
+
+    class Pausing(Notes):
+        def on_open(self, connection) -> None:
+            super().on_open(connection)
+            connection.pause_reading()
+
+    socket, notes, _, answer = opened(notes=Pausing())
+    first, second = (Frame(Opcode.TEXT, text).serialize(mask=False) for text in (b"1", b"2"))
+    socket.data_received(answer + first)
+    heard = list(notes.said)
+    await timers()
+    assert notes.said == heard
+    socket.resume_reading()
+    await timers()
+    socket.data_received(second)
+    assert notes.said[len(heard) :] == [(b"1", False), (b"2", False)]
