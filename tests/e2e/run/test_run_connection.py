@@ -25,9 +25,32 @@ async def test_ca_file_adds_an_authority_and_ciphers_are_offered(run, says, auth
     assert "AES256" in server.connections[0].transport.get_extra_info("cipher")[0]
 
 
-async def test_an_unknown_authority_is_not_accepted(run, says, authority) -> None:
+async def test_ciphers_of_the_document_win_over_the_setting(run, says, authority) -> None:
+    context, ca_file = authority
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    server = await says("x", tls=context)
+    options = ("-n", "1", "--set", f"ca_file={ca_file}", "--set", "ciphers=AES128+AESGCM")
+    for params in ({}, {"ciphers": "AES256+AESGCM"}):
+        assert (await run({"url": server.url, **params}, *options)).data == ["x"]
+    used = [each.transport.get_extra_info("cipher")[0] for each in server.connections]
+    assert ["AES256" in name for name in used] == [False, True]
+
+
+async def test_ciphers_leave_tls_1_3_alone(run, says, authority) -> None:
+    context, ca_file = authority
+    server = await says("x", tls=context)
+    ran = await run(
+        {"url": server.url, "ciphers": "ECDHE+AESGCM:!aNULL"},
+        *("-n", "1", "--set", f"ca_file={ca_file}"),
+    )
+    assert ran.data == ["x"], ran.stderr
+    assert server.connections[0].transport.get_extra_info("cipher")[1] == "TLSv1.3"
+
+
+@pytest.mark.parametrize("ciphers", [{}, {"ciphers": "ECDHE+AESGCM"}])
+async def test_an_unknown_authority_is_not_accepted(run, says, authority, ciphers) -> None:
     server = await says("x", tls=authority[0])
-    ran = await run({"url": server.url}, "--no-reconnect")
+    ran = await run({"url": server.url, **ciphers}, "--no-reconnect")
     assert ran.code == 4
     assert "certificate" in ran.stderr
 

@@ -81,6 +81,20 @@ async def test_interval_runs_while_connected_with_the_current_result(start, says
         assert (line["hook"], line["data"]) == ("onInterval", ["first"])
 
 
+async def test_the_first_tick_comes_after_one_interval(run, listen) -> None:
+    async def handler(connection: ServerConnection, server: Any) -> None:
+        server.received.append(await connection.recv())
+        await connection.send("x")
+        async for message in connection:
+            server.received.append(message)
+
+    server = await listen(handler)
+    tick = {"command": "send", "params": {"sendMessage": "tick"}}
+    params = {"url": server.url, "onConnect": [SEND], "onInterval": every(60_000, tick)}
+    assert (await run(params, "-n", "1")).data == ["x"]
+    assert server.received == ["hello"]
+
+
 async def test_interval_that_only_sends_publishes_nothing(run, listen) -> None:
     async def handler(connection: ServerConnection, server: Any) -> None:
         for _ in range(3):
@@ -198,6 +212,15 @@ async def test_variables_are_expanded_when_the_command_runs(run, says) -> None:
     assert len(unique) == len(run_id) == 36
     assert started.isdecimal()
     assert server.received[1] == '{"id":7,"odds":{"p":1.10}}'
+
+
+async def test_each_run_of_a_command_has_its_own_values(run, says) -> None:
+    server = await says('{"n":1}', '{"n":2}', '{"n":3}')
+    send = {"command": "send", "params": {"sendMessage": "${n} #{UUID}"}}
+    await run({"url": server.url, "onMessage": [send, path("$.n")]}, "-n", "3")
+    numbers, unique = zip(*(text.split() for text in server.received), strict=True)
+    assert numbers == ("1", "2", "3")
+    assert len(set(unique)) == 3
 
 
 async def test_headers_of_the_handshake_are_left_alone(run, says) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 import wsfeeds.command.commands  # noqa: F401  # makes the commands known
 from wsfeeds.command import spec
+from wsfeeds.command import variables as module
 from wsfeeds.command.comparisons import compare
 from wsfeeds.command.conditions import Operation
 from wsfeeds.command.exact import dumps, loads
@@ -126,6 +127,18 @@ def test_each_uuid_is_new(bench) -> None:
     bench(None, send("#{UUID} #{UUID}"))
     one, other = bench.peer.sent[0].split()
     assert one != other
+
+
+def test_facts_of_the_run_stay_what_they_were_at_its_start(monkeypatch) -> None:
+    """Its id, and the milliseconds at which it started."""
+    monkeypatch.setattr(module, "wall_seconds", lambda: 1_700_000_000.25)
+    run = Variables([], {})
+    text = "@{RUN_ID} @{START_TIMESTAMP}"
+    first = run.text(text, module.nowhere)
+    monkeypatch.setattr(module, "wall_seconds", lambda: 1_800_000_000.0)
+    assert run.text(text, module.nowhere) == first
+    assert first.endswith(" 1700000000250")
+    assert Variables([], {}).text("@{RUN_ID}", module.nowhere) != first.split()[0]
 
 
 def test_a_variable_without_value_fails_the_command(bench) -> None:

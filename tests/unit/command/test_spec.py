@@ -72,6 +72,8 @@ def if_else(left: Any) -> Any:
         ({"onMessage": [{"id": 1, "type": "WS_V2"}]}, "params.onMessage[0]: the outer command"),
         ({"onMessage": [{"id": 2, "type": "WS"}]}, "params.onMessage[0]: Listen"),
         ({"onMessage": [{"id": 1, "type": "PARSE"}]}, "params.onMessage[0]"),
+        ({"onMessage": [{"id": 1100, "type": "PARSE"}]}, "params.onMessage[0]: there is no"),
+        ({"onMessage": [{"id": 6, "type": "SINK"}]}, "params.onMessage[0]: there is no"),
         ({"onMessage": [{"command": "jsn-path"}]}, "params.onMessage[0].command"),
         ({"onMessage": [{"command": "websocket-v2"}]}, "params.onMessage[0].command: the outer"),
         ({"onMessage": [{"command": "json-path"}]}, "params.onMessage[0].params.path"),
@@ -113,6 +115,7 @@ def if_else(left: Any) -> Any:
             "params.onMessage[0].params.condition.left.value",
         ),
         ({"protocol": "signalr", "signalr": {}}, "params.signalr.methods"),
+        ({"protocol": "signalr-legacy", "signalr": {}}, "params.signalr.methods"),
         (
             {"protocol": "signalr", "signalr": {"methods": [], "transport": "WebSockets"}},
             "params.signalr.transport",
@@ -295,6 +298,8 @@ def test_defaults_are_those_of_the_page() -> None:
     assert params.stop_on == spec.StopOn(
         inactive=False, item_deleted=False, server_close=False, inactive_after_ms=60_000
     )
+    hub = program({"protocol": "signalr", "signalr": {"methods": []}}).expanded({}).signalr
+    assert hub == spec.SignalROptions(methods=[], skip_negotiation=False, transport=None)
     assert spec.SocketIOOptions(events=[]).path == "/socket.io/"
     assert WEBSOCKET_PING == 20
 
