@@ -31,6 +31,14 @@ async def test_close_command_publishes_first_and_does_not_reconnect(run, says) -
     assert server.connections[0].close_code == 1000
 
 
+async def test_commands_after_a_close_are_run_before_it(run, says) -> None:
+    server = await says('{"a":1}')
+    chain = [{"command": "close"}, SEND, path("$.a")]
+    ran = await run({"url": server.url, "onMessage": chain})
+    assert (ran.code, ran.data) == (0, [1])
+    assert server.received == ["hello"]
+
+
 async def test_server_close_ends_the_run_where_the_document_says_so(run, says) -> None:
     server = await says('{"a":1}', then=4001)
     ran = await run({"url": server.url, "stopOn": {"serverClose": True}, "onClose": [path("$")]})

@@ -87,6 +87,20 @@ async def test_a_send_that_is_refused_is_told_and_ends_its_chain(
 
 
 @pytest.mark.parametrize(("protocol", "kind"), PROTOCOLS)
+async def test_a_send_by_http_lets_its_input_pass(run, protocol, kind) -> None:
+    """The next command gets what the Send got, once the server has taken the message."""
+    posts: list[bytes] = []
+    async with refusing(kind, overloaded, posts) as url:
+        first = {"id": 1007, "type": "PARSE", "params": {"input": '{"kept":1.50}'}}
+        params = document(url, protocol, "longPolling", onConnect=[first, send("Sub")])
+        ran = await run(params, "-n", "1")
+    assert [line["data"] for line in ran.results if line["hook"] == "onConnect"] == [
+        {"kept": "1.50"}
+    ]
+    assert len(posts) == 1
+
+
+@pytest.mark.parametrize(("protocol", "kind"), PROTOCOLS)
 async def test_a_send_that_is_forbidden_is_refused_credentials(run, protocol, kind) -> None:
     async with refusing(kind, forbidden, []) as url:
         ran = await run(document(url, protocol, "longPolling", onConnect=[send("Refused")]))
@@ -106,6 +120,20 @@ async def test_messages_wait_for_a_send_without_an_answer_but_not_for_ever(
     assert facts.index("error") < facts.index("subscribed") < facts.index("result")
     ids = [_payload(each)["id"] for each in ran.data]
     assert ids == [str(n) for n in range(1, 4)] or ids == [1, 2, 3]
+
+
+@pytest.mark.parametrize(("protocol", "kind"), PROTOCOLS)
+async def test_the_time_of_a_branch_ends_the_wait_for_an_answer(run, protocol, kind) -> None:
+    """Long before the POST itself is given up."""
+    condition = {"left": {"type": "value"}, "operation": "==", "right": {"type": "value"}}
+    branch = {"condition": condition, "trueCommands": [send("Refused")], "timeout": 100}
+    async with refusing(kind, never, []) as url:
+        params = document(url, protocol, "serverSentEvents",
+                          onConnect=[{"command": "if-else", "params": branch}])  # fmt: skip
+        ran = await run(params, "-n", "1", "--session", "--set", "connect_timeout=15s")
+    assert ran.code == 0
+    (error,) = [line["message"] for line in ran.lines if line["type"] == "error"]
+    assert error.endswith("the time of the If-Else around it is over")
 
 
 async def test_a_polite_end_leaves_nothing_waiting(start) -> None:

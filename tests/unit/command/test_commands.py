@@ -7,7 +7,7 @@ from typing import Any, get_args
 import pytest
 
 import wsfeeds.command.commands  # noqa: F401  # makes the commands known
-from wsfeeds.command import spec
+from wsfeeds.command import conditions, hooks, spec
 from wsfeeds.command import variables as module
 from wsfeeds.command.comparisons import compare
 from wsfeeds.command.conditions import Operation
@@ -298,6 +298,42 @@ def test_a_branch_has_its_time(bench) -> None:
         bench("{}", slow)
 
 
+@pytest.fixture
+def sending_takes_a_second(bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    for part in (hooks, conditions):
+        monkeypatch.setattr(part, "monotonic", lambda: float(len(bench.peer.sent)))
+
+
+@pytest.mark.usefixtures("sending_takes_a_second")
+def test_the_time_of_a_branch_is_in_milliseconds_and_its_own(bench) -> None:
+    inside = if_else(simple("a", "==", None), timeout=1500, trueCommands=[send("x"), send("y")])
+    bench("{}", inside, send("after"))
+    assert bench.peer.sent == ["x", "y", "after"]
+    inside["params"]["trueCommands"].append(send("late"))
+    with pytest.raises(CommandFailed, match="If-Else"):
+        bench("{}", inside, send("after"))
+    assert bench.peer.sent[3:] == ["x", "y"]
+
+
+@pytest.mark.usefixtures("sending_takes_a_second")
+def test_a_branch_within_a_branch_does_not_outlive_it(bench) -> None:
+    inner = if_else(simple("a", "==", None), timeout=9000, trueCommands=[send("y"), send("late")])
+    with pytest.raises(CommandFailed, match="If-Else"):
+        bench(
+            "{}",
+            if_else(simple("a", "==", None), timeout=1500, trueCommands=[send("x"), inner]),
+        )
+    assert bench.peer.sent == ["x", "y"]
+
+
+def test_variables_in_a_condition_are_expanded(bench) -> None:
+    bench.vars |= {"name": "status", "wanted": "open"}
+    condition = simple("${name}", "==", "${wanted}")
+    bench('{"status":"open"}', if_else(condition))
+    bench('{"status":"closed"}', if_else(condition))
+    assert bench.peer.sent == ["yes", "no"]
+
+
 @pytest.mark.parametrize(
     ("params", "place"),
     [
@@ -344,7 +380,13 @@ def test_if_else_is_checked_all_the_way_down(bench, params, place) -> None:
         ({"a": 1}, "===", {"a": 1}, True),
         ("10", ">", "9", False),
         ("10", ">", 9, True),
+        (2, ">", 2, False),
+        (3, ">", 2, True),
         (2, ">=", 2, True),
+        (1, ">=", 2, False),
+        (1, "<", 2, True),
+        (2, "<", 2, False),
+        (3, "<=", 2, False),
         (2, "<", "x", False),
         (2, "<=", 2, True),
         ("", "<", 1, True),

@@ -277,7 +277,15 @@ def test_what_if_else_needs_is_named(missing) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["Host", "connection", "UPGRADE", "Content-Length", "Sec-WebSocket-Key", "sec-websocket-x"],
+    [
+        "Host",
+        "connection",
+        "UPGRADE",
+        "Content-Length",
+        "Transfer-Encoding",
+        "Sec-WebSocket-Key",
+        "sec-websocket-x",
+    ],
 )
 def test_headers_of_the_handshake_are_left_out_with_a_warning(name) -> None:
     found = program({"headers": {name: "x", "Origin": "o", "User-Agent": "u"}})
