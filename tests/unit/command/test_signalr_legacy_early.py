@@ -189,6 +189,19 @@ async def test_a_start_that_fails_counts_the_calls_that_nobody_sees(legacy, tran
         assert not ear.connected
 
 
+async def test_a_start_that_is_answered_with_something_else_is_no_connection(legacy):
+    class Elsewhere(SignalRLegacySimulator):
+        async def http(self, request: Request) -> Response:
+            if request.path.endswith("/start"):
+                return Response.json({"Response": "pong"})
+            return await super().http(request)
+
+    async with legacy.serve(kind=Elsewhere) as (_, url), legacy.client(url) as (hub, ear):
+        with pytest.raises(Transient, match="something else than started"):
+            await hub.open()
+        assert not ear.connected
+
+
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_a_start_that_fails_for_a_last_word_says_that_word(legacy, transport):
     kind = speaking(frame(E="full"), status=400)
@@ -221,12 +234,22 @@ async def test_a_server_that_says_nothing_is_given_up_after_its_transport_time(
 ):
     class Silent(Early):
         says = (b"{}",)
+        patience = 5.0
 
-    async with (
-        legacy.serve(kind=Silent, rate=0.1) as (_, url),
-        legacy.client(url, transport) as (hub, _),
-    ):
-        began = no_waiting()
-        with pytest.raises(Transient, match="no init message in time"):
-            await hub.open()
-        assert 4.5 <= no_waiting() - began <= 15.0
+        async def http(self, request: Request) -> Response:
+            answer = await super().http(request)
+            if request.path.endswith("/negotiate") and isinstance(answer.body, bytes):
+                terms = orjson.loads(answer.body) | {"TransportConnectTimeout": self.patience}
+                return Response.json(terms)
+            return answer
+
+    for patience in (5.0, 25.0):
+        async with (
+            legacy.serve(kind=Silent, rate=0.1) as (simulator, url),
+            legacy.client(url, transport) as (hub, _),
+        ):
+            simulator.patience = patience
+            began = no_waiting()
+            with pytest.raises(Transient, match="no init message in time"):
+                await hub.open()
+            assert patience - 0.5 <= no_waiting() - began <= patience + 10.0

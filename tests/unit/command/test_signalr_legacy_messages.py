@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from wsfeeds.command.listener import SendFailed
+from wsfeeds.command.signalr_legacy_messages import numbers, outgoing
 from wsfeeds.command.signalr_legacy_negotiation import Filter
 from wsfeeds.simulators.signalr_legacy import SignalRLegacySimulator
 
@@ -74,6 +75,18 @@ async def test_calls_are_numbered_and_a_failed_one_is_logged(legacy, transport, 
             await ear.until(lambda: len(ear.messages) >= 3)
     told = [record.message.partition(" failed")[0] for record in caplog.records]
     assert told == ["call 0", "call 1", "call 2"]
+
+
+def test_a_call_gets_a_number_if_it_has_none():
+    """Golden frame G11: it goes out as a number; anything else goes as it is."""
+    count = numbers()
+    call = '{"H":"oddshub","M":"Sub","A":["x",1]}'
+    assert outgoing(call, count) == '{"H":"oddshub","M":"Sub","A":["x",1],"I":0}'
+    assert outgoing(call, count) == '{"H":"oddshub","M":"Sub","A":["x",1],"I":1}'
+    numbered = '{"H":"oddshub","M":"Sub","A":[1.50],"I":7}'
+    for text in (numbered, '{"other":1}', "[1]", "plain", ""):
+        assert outgoing(text, count) == text
+    assert outgoing('{"H":"h","M":"m","A":[1.50]}', count).endswith('"A":[1.50],"I":2}')
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # it keeps nothing

@@ -116,6 +116,57 @@ async def test_a_server_that_wants_a_result_gets_an_error(core, transport):
     assert told["arguments"] == [{"answer": {"error": "Client didn't provide a result."}}]
 
 
+async def test_a_server_gets_its_answer_whether_the_method_is_asked_for_or_not(core):
+    asks = LAST.replace("Last", "Other").replace("{", '{"invocationId":"7",', 1)
+    async with (
+        core.serve(kind=saying(SHAKEN, asks, LAST)) as (simulator, url),
+        core.client(url, signalr={"methods": ["Last"]}) as (hub, ear),
+    ):
+        await hub.open()
+        await ear.until(lambda: bool(ear.messages))
+        await simulator.until(lambda: "Client didn't" in simulator.heard[-1])
+        assert len(ear.messages) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "wire"),
+    [
+        ('{"target":"Sub","arguments":["x",1.50]}',
+         '{"type":1,"target":"Sub","arguments":["x",1.50]}'),
+        ('{"type":4,"target":"Count","arguments":[2]}',
+         '{"type":4,"target":"Count","arguments":[2]}'),
+        ('{ "type": 6 }', '{ "type": 6 }'),
+        ('{"other":1}', '{"other":1}'),
+        ('["x"]', '["x"]'),
+        ("plain", "plain"),
+        ("", ""),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("end", ["", RS])
+async def test_what_is_sent_is_a_call_or_goes_as_it_is_and_ends_in_one_separator(
+    core, text, wire, end
+):
+    async with (
+        core.serve(kind=saying(SHAKEN)) as (simulator, url),
+        core.client(url) as (hub, _),
+    ):
+        await hub.open()
+        hub.send(text + end)
+        await simulator.until(lambda: len(simulator.heard) >= 3)
+    assert simulator.heard[2] == wire + RS
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_the_goodbye_is_a_close_message(core, transport):
+    async with (
+        core.serve(kind=saying(SHAKEN)) as (simulator, url),
+        core.client(url, transport) as (hub, _),
+    ):
+        await hub.open()
+        await hub.close()
+        await simulator.until(lambda: simulator.heard[-1] == '{"type":7}' + RS)
+
+
 async def test_stream_items_are_delivered(core):
     async with core.serve(subscribe_first=True) as (_, url), core.client(url) as (hub, ear):
         call = '{"type":4,"target":"Count","arguments":[2],"invocationId":"8"}'
