@@ -56,6 +56,22 @@ async def test_polling_is_left_for_a_websocket_and_loses_nothing(start, peer) ->
     )
 
 
+async def test_polling_is_kept_where_the_server_offers_nothing_else(run, peer) -> None:
+    """`upgrades` is empty; and the cookie of the first poll comes back with all that follows."""
+    served = await peer(transports=["polling"], allow_upgrades=False, cookie="node")
+    send = {"command": "send", "params": {"sendMessage": '["n"]'}}
+    ran = await run(
+        document(served.url, "echo", onInterval={"intervalMs": 10, "commands": [send]}), "-n", "5"
+    )
+    assert len(ran.data) == 5
+    upgrade, first, *others = served.requests
+    assert "Upgrade" in upgrade.headers
+    assert "sid" not in first.query
+    assert not any("Upgrade" in each.headers for each in others)
+    assert {each.query["transport"] for each in others} == {"polling"}
+    assert {each.cookies.get("node") for each in others} == {others[0].query["sid"]}
+
+
 @pytest.mark.parametrize("how", ["refused", "silent", "closed", "chatter"])
 async def test_an_upgrade_that_fails_leaves_polling_as_it_was(run, peer, how) -> None:
     served = await peer()

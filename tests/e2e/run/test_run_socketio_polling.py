@@ -110,8 +110,10 @@ async def test_a_session_that_is_gone_is_a_server_close(run, polls, status) -> N
     assert ran.code == 0
 
 
-async def test_a_poll_that_fails_is_retried_as_a_new_connection(run, polls) -> None:
-    url, posted = await polls(JOINED, 502, JOINED + '\x1e42["again"]')
+@pytest.mark.parametrize("status", [400, 502])
+async def test_a_poll_that_fails_is_retried_as_a_new_connection(run, polls, status) -> None:
+    """A session that the server does not know is answered with 400."""
+    url, posted = await polls(JOINED, status, JOINED + '\x1e42["again"]')
     ran = await run(
         document(url, stopOn={"serverClose": True}), "-n", "1", "--set", "backoff_initial=10ms"
     )

@@ -85,6 +85,22 @@ async def test_silence_of_the_server_is_stale(run, listen) -> None:
     ]
 
 
+async def test_a_ping_may_be_as_late_as_both_times_together(run, listen) -> None:
+    async def handler(connection: Any, server: Any) -> None:
+        await connection.send('0{"sid":"a","upgrades":[],"pingInterval":1,"pingTimeout":20000}')
+        assert await connection.recv() == "40"
+        await connection.send('40{"sid":"b"}')
+        for _ in range(10):  # of the client's ticks, each longer than a pingInterval
+            await connection.recv()
+        await connection.send('42["late"]')
+        await connection.wait_closed()
+
+    server = await listen(handler)
+    tick = [{"command": "send", "params": {"sendMessage": "tick"}}]
+    params = document(server.url, onInterval={"intervalMs": 20, "commands": tick})
+    assert (await run(params, "-n", "1", "--no-reconnect")).data == ['["late"]']
+
+
 async def test_numbers_keep_their_digits_and_bad_packets_are_told(run, listen) -> None:
     async def handler(connection: Any, _: Any) -> None:
         await connection.send('0{"sid":"a","upgrades":[],"pingInterval":9000,"pingTimeout":9000}')
@@ -100,6 +116,19 @@ async def test_numbers_keep_their_digits_and_bad_packets_are_told(run, listen) -
     ran = await run(document(server.url), "-n", "1", "--session")
     assert ran.data == ['["p",1.50,1E5,12345678901234567890]']
     assert len([line for line in ran.lines if line["type"] == "malformed"]) == 8
+
+
+async def test_why_the_engine_refuses_is_told(run, listen) -> None:
+    def refuse(connection: Any, request: Any) -> Any:
+        return connection.respond(400, '{"code":1,"message":"Session ID unknown"}')
+
+    async def handler(connection: Any, _: Any) -> None:
+        await connection.close()
+
+    server = await listen(handler, process_request=refuse)
+    ran = await run(document(server.url), "--no-reconnect")
+    assert ran.code == 4
+    assert "HTTP 400 (Session ID unknown)" in ran.stderr
 
 
 async def test_the_other_engine_version_ends_with_4(run, listen) -> None:
@@ -240,6 +269,42 @@ async def test_what_nobody_asked_for_is_counted_and_shown_at_the_end(run, packet
         "1 results; not shown: 2 not asked for, 1 other namespaces, 1 acks, 1 heartbeats, "
         "1 empty packets"
     )
+
+
+async def test_an_acknowledgement_may_have_attachments(run, packets) -> None:
+    answer = '461-7[{"_placeholder":true,"num":0}]'
+    server = await packets(answer, b"\x01", '42["next"]')
+    sends = [{"command": "send", "params": {"sendMessage": '427["sub"]'}}]
+    ran = await run(document(server.url, onConnect=sends), "-n", "1", "--session")
+    assert ran.data == ['["next"]']
+    assert malformed(ran) == []
+    assert ran.stderr.splitlines()[-1].endswith("not shown: 1 acks")
+
+
+async def test_an_event_with_an_id_is_acknowledged_whether_asked_for_or_not(run, packets) -> None:
+    server = await packets('427["other"]', '42["odds"]')
+    ran = await run(document(server.url, "odds"), "-n", "1")
+    assert ran.data == ['["odds"]']
+    assert "437[]" in server.received
+
+
+@pytest.mark.parametrize(
+    ("text", "wire"),
+    [
+        (' ["sub",1.50]', '42["sub",1.50]'),
+        ("[1,2]", '42["message","[1,2]"]'),
+        ("[]", '42["message","[]"]'),
+        ('["torn"', '42["message","[\\"torn\\""]'),
+        ('{"a":1}', '42["message","{\\"a\\":1}"]'),
+        ("2", "2"),
+        ('42["raw",1]', '42["raw",1]'),
+    ],
+)
+async def test_what_is_sent_goes_out_word_for_word(run, packets, text, wire) -> None:
+    server = await packets('42["go"]')
+    sends = [{"command": "send", "params": {"sendMessage": text}}]
+    await run(document(server.url, onConnect=sends), "-n", "1")
+    assert server.received[:2] == ["40", wire]
 
 
 async def test_events_before_the_namespace_and_after_the_end_are_not_taken(run, listen) -> None:

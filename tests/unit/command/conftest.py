@@ -161,6 +161,12 @@ class Ear:
         return self.ids() == list(range(1, 1 + len(self.messages)))
 
 
+@pytest.fixture
+def new_ear() -> type[Ear]:
+    """Make listeners that remember."""
+    return Ear
+
+
 class Watching:
     """What a server was asked; goes before its class."""
 

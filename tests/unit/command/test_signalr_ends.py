@@ -138,6 +138,18 @@ async def test_pings_go_both_ways_and_keep_a_quiet_connection(core, transport, n
         await ear.until(lambda: len(ear.messages) >= 3)
 
 
+@pytest.mark.parametrize("transport", STREAMS)
+async def test_whoever_sends_anyway_does_not_ping(core, transport, no_waiting):
+    quiet = QUIET | {"kind": Counting}
+    async with core.serve(**quiet) as (simulator, url), core.client(url, transport) as (hub, ear):
+        await hub.open()
+        for _ in range(10):
+            await asyncio.sleep(10.0)
+            hub.send('{"target":"Echo","arguments":[1]}')
+        assert not ear.ended.done()
+        assert simulator.pings == 1  # the one after the handshake
+
+
 async def test_the_server_s_pings_alone_keep_a_client_that_sends_enough(core, no_waiting):
     quiet = QUIET | {"keepalive": "29s"}
     async with core.serve(**quiet) as (_, url), core.client(url, "webSockets") as (hub, ear):

@@ -123,6 +123,7 @@ def test_methods_are_filtered_without_case(methods, passing):
     assert all(calls.passes(*call) for call in passing)
     assert calls.passes("other", "x") is not bool(methods)
     assert not methods or not calls.passes("oddshub", "receive")
+    assert calls.passes("other", "receiveodds") is ("OddsHub.ReceiveOdds" not in methods)
 
 
 @pytest.mark.parametrize("transport", ["webSockets", "serverSentEvents"])
