@@ -91,6 +91,46 @@ async def half(request: web.Request, body: str) -> web.StreamResponse:
 JOINED = '40{"sid":"x"}'
 
 
+async def test_the_way_from_polling_to_a_socket_is_that_of_the_page(run) -> None:
+    """`2probe`, `3probe`, `5`; from then on everything goes over the socket."""
+    said: list[str] = []
+    moving = asyncio.Event()
+    answers = [JOINED, "6"]
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if "Upgrade" in request.headers and "sid" in request.query:
+            socket = web.WebSocketResponse()
+            await socket.prepare(request)
+            said.append(await socket.receive_str())
+            moving.set()
+            await socket.send_str("3probe")
+            said.append(await socket.receive_str())
+            await socket.send_str('42["over"]')
+            said.extend([message.data async for message in socket])
+            return socket
+        if "Upgrade" in request.headers:
+            return web.Response(status=400)
+        if request.method == "POST":
+            return web.Response(text="ok")
+        if "sid" not in request.query:
+            return web.Response(text=HELLO.replace('"upgrades":[]', '"upgrades":["websocket"]'))
+        if len(answers) == 1:
+            await moving.wait()
+        return web.Response(text=answers.pop(0))
+
+    app = web.Application()
+    app.router.add_route("*", "/socket.io/", answer)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        ran = await run(document(f"http://127.0.0.1:{runner.addresses[0][1]}"), "-n", "1")
+    finally:
+        await runner.cleanup()
+    assert ran.data == ['["over"]'], ran.stderr
+    assert said == ["2probe", "5", "41"]
+
+
 async def test_packets_of_one_poll_are_worked_off_in_order(run, polls) -> None:
     binary = ('451-["b",{"_placeholder":true,"num":0}]', "bAQID")
     body = "\x1e".join((JOINED, '42["a",1]', *binary, "2", '42["c"]'))

@@ -272,6 +272,13 @@ def test_if_else_runs_the_list_it_chooses(bench, condition, holds) -> None:
     assert bench.peer.sent == ["yes" if holds else "no"]
 
 
+@pytest.mark.parametrize("family", ["EXECUTION_FLOW", "FLOW", "if-else"])
+def test_if_else_is_known_in_whatever_family_it_stands(bench, family) -> None:
+    """The page does not tell which one it is."""
+    bench('{"a":1}', if_else(simple("a", "==", 1)) | {"type": family})
+    assert bench.peer.sent == ["yes"]
+
+
 def test_if_else_gives_the_output_of_its_branch(bench) -> None:
     chosen = if_else(simple("a", "==", 1), trueCommands=[path("$.b")])
     assert bench('{"a":1,"b":2}', chosen) == 2

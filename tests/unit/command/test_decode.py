@@ -6,6 +6,7 @@ import base64
 import contextlib
 import gzip
 import json
+import tracemalloc
 
 import lz4.block  # type: ignore[import-untyped]
 import lz4.frame  # type: ignore[import-untyped]
@@ -47,6 +48,23 @@ def test_all_containers_with_their_encoding(name) -> None:
 )
 def test_other_text_stays_as_it_is(text) -> None:
     assert decode(text) == text
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+@pytest.mark.parametrize("foreign", ["!!!!", ".", "éééé"])
+def test_base64_is_read_strictly(name, foreign) -> None:
+    text = GOLDEN[name][:8] + foreign + GOLDEN[name][8:]
+    assert decode(text) == text
+
+
+def test_the_alphabets_of_base64_are_not_mixed() -> None:
+    text = base64.b64encode(gzip.compress(b'"???>>>???>>>"', mtime=0)).decode()
+    while not (text.count("/") >= 1 and "+" in text):
+        text = base64.b64encode(gzip.compress(dumps(text), mtime=0)).decode()
+    assert decode(text) != text
+    assert decode(text.replace("+", "-").replace("/", "_")) == decode(text)
+    mixed = text.replace("+", "-")
+    assert decode(mixed) == mixed
 
 
 @pytest.mark.parametrize(
@@ -133,6 +151,18 @@ def test_output_is_bounded(pack, monkeypatch: pytest.MonkeyPatch) -> None:
     bomb = base64.b64encode(pack(json.dumps("x" * 200_000).encode())).decode()
     with contextlib.suppress(Undecodable):
         assert decode(bomb) == bomb
+
+
+def test_a_bomb_takes_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LIMIT", 100_000)
+    bomb = base64.b64encode(gzip.compress(bytes(50_000_000), 1)).decode()
+    tracemalloc.start()
+    try:
+        with pytest.raises(Undecodable):
+            decode(bomb, "base64+gzip")
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_the_bound_is_the_page_s() -> None:
