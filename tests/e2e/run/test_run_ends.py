@@ -105,6 +105,15 @@ async def test_inactive_stops_after_silence_with_exit_0(run, says) -> None:
     assert ran.data == ["x"]
 
 
+async def test_inactivity_is_in_milliseconds(run, says) -> None:
+    """As are the client's ticks, of which the server hears some twenty."""
+    server = await says("x")
+    stop = {"inactive": True, "inactiveAfterMs": 500}
+    ran = await run({"url": server.url, "stopOn": stop, "onInterval": every(25, SEND)})
+    assert ran.code == 0
+    assert 5 <= len(server.received) <= 40
+
+
 async def test_pings_of_the_server_are_activity(start, listen) -> None:
     """The client's ticks are the clock: 25 of them are longer than the silence it stands."""
 

@@ -6,6 +6,7 @@ import base64
 import json
 from typing import Any
 
+import pytest
 from websockets.asyncio.server import ServerConnection
 
 SEND = {"id": 3, "type": "WS_V2", "params": {"sendMessage": "hello"}}
@@ -42,10 +43,12 @@ async def test_text_frames_are_data_and_binary_ones_are_base64(run, says) -> Non
     assert ran.data == ["plain", base64.b64encode(b"\x01\x02\x03").decode()]
 
 
-async def test_messages_are_sent_exactly_as_written(run, says) -> None:
+@pytest.mark.parametrize("text", ["hello", ' {"a": 1.50}\n', "", "\u00f6 \x1e"])
+async def test_messages_are_sent_exactly_as_written(run, says, text) -> None:
     server = await says("x")
-    await run({"url": server.url, "onConnect": [SEND]}, "-n", "1")
-    assert server.received == ["hello"]
+    send = {"command": "send", "params": {"sendMessage": text}}
+    await run({"url": server.url, "onConnect": [send]}, "-n", "1")
+    assert server.received == [text]
 
 
 async def test_count_takes_exactly_that_many_of_a_burst(run, says) -> None:
@@ -141,6 +144,22 @@ async def test_heartbeats_keep_their_beat_whatever_fresh_results_come(run, liste
     )
     assert ran.code == 0, ran.stderr
     assert len([line for line in ran.results if line["heartbeat"]]) >= 2
+
+
+async def test_heartbeats_are_as_frequent_as_ticks_of_the_same_interval(run, listen) -> None:
+    """Both are in milliseconds."""
+
+    async def handler(connection: ServerConnection, _: Any) -> None:
+        await connection.send('{"a":0}')
+        for _ in range(40):
+            await connection.recv()
+        await connection.send('{"a":1}')
+        await connection.wait_closed()
+
+    server = await listen(handler)
+    params = {"url": server.url, "heartbeatIntervalMs": 20, "onInterval": every(20, SEND)}
+    ran = await run(params | {"onMessage": [path("$.a")]}, "-n", "2")
+    assert len([line for line in ran.results if line["heartbeat"]]) == pytest.approx(40, abs=15)
 
 
 async def test_no_heartbeat_before_the_first_result(run, listen) -> None:

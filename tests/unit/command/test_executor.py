@@ -10,11 +10,13 @@ from typing import Any, ClassVar
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
+from wsfeeds.command import executor, life
 from wsfeeds.command.executor import Run
 from wsfeeds.command.program import Program
 from wsfeeds.command.variants import Ended, VariantSession
 from wsfeeds.config.run import RunSettings
 from wsfeeds.errors import Transient
+from wsfeeds.events import SessionEvent
 from wsfeeds.pipeline import Stream
 from wsfeeds.transport.websocket import WebsocketsTransport
 
@@ -106,19 +108,27 @@ async def test_no_task_outlives_a_run(tmp_path: Path, monkeypatch: pytest.Monkey
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-async def test_the_host_may_say_that_the_item_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("wanted", "reason"), [(True, "item deleted"), (False, "the test")])
+async def test_the_host_may_say_that_the_item_is_gone(
+    monkeypatch: pytest.MonkeyPatch, wanted, reason
+) -> None:
     """`notify_item_deleted` ends the run where the document wants it, and only there."""
 
     async def course(session: Odd) -> None:
         session.listener.on_connected()
         run.notify_item_deleted()
+        run.finish("the test")
 
     monkeypatch.setattr(Odd, "course", course, raising=False)
-    found = program(stopOn={"itemDeleted": True})
+    found = program(stopOn={"itemDeleted": wanted})
     found.variant = Odd
-    run = Run(found, Stream(()), WebsocketsTransport())
+    stream = Stream(())
+    reasons: list[Any] = []
+    stream.on_fact = lambda event: reasons.append(getattr(event, "reason", None))
+    run = Run(found, stream, WebsocketsTransport())
     async with asyncio.timeout(20):
         assert await run.run() == 0
+    assert reasons[-1] == reason
 
 
 async def test_an_item_that_cannot_be_looked_at_is_not_taken_for_gone(
@@ -164,3 +174,87 @@ async def test_the_server_has_five_seconds_to_answer_a_close(
         assert await Run(found, stream, WebsocketsTransport(), count=1).run() == 0
     (end,) = [fact for fact in facts if getattr(fact, "state", None) == "disconnected"]
     assert end.code == code
+
+
+class Posting(Odd):
+    """A variant whose sends wait for an answer that the test gives."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.taken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.paused = False
+
+    def send(self, text: str) -> asyncio.Future[None]:  # type: ignore[override]
+        return self.taken
+
+    def pause_reading(self) -> None:
+        self.paused = True
+
+    def resume_reading(self) -> None:
+        self.paused = False
+
+
+async def test_a_thousand_messages_wait_behind_a_send_then_nothing_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And none is dropped: all have their turn, in order, once the server has answered."""
+    paused_at: list[int] = []
+
+    async def course(session: Posting) -> None:
+        session.listener.on_connected()
+        for number in range(1, 1501):
+            session.listener.on_message(str(number))
+            if session.paused and not paused_at:
+                paused_at.append(number)
+        assert run.reports.results.fresh == 0
+        session.taken.set_result(None)
+        while session.paused:  # noqa: ASYNC110  # a plain call resumes
+            await asyncio.sleep(0)
+        run.finish("the test")
+
+    monkeypatch.setattr(Posting, "course", course, raising=False)
+    send = {"command": "send", "params": {"sendMessage": "x"}}
+    found = program(onConnect=[send])
+    found.variant = Posting
+    run = Run(found, Stream(()), WebsocketsTransport())
+    async with asyncio.timeout(20):
+        assert await run.run() == 0
+    assert paused_at == [pytest.approx(1000, abs=5)]
+    assert (run.reports.results.fresh, run.reports.results.current) == (1500, "1500")
+
+
+@pytest.mark.parametrize(("lasting", "attempts"), [(9.9, [1, 2, 3]), (10.0, [1, 1, 1])])
+async def test_ten_seconds_of_data_begin_the_back_off_anew(
+    monkeypatch: pytest.MonkeyPatch, lasting, attempts
+) -> None:
+    now = [0.0]
+    for part in (executor, life):
+        monkeypatch.setattr(part, "monotonic", lambda: now[0])
+
+    async def course(session: Odd) -> None:
+        session.listener.on_connected()
+        session.listener.on_data()
+        now[0] += lasting
+        session.listener.on_ended(Ended(code=1006))
+
+    monkeypatch.setattr(Odd, "course", course, raising=False)
+    found = Program(
+        {"command": "websocket-v2", "params": {"url": "ws://127.0.0.1:1"}},
+        RunSettings(backoff_initial=0.001, backoff_max=0.002),
+        {},
+    )
+    found.variant = Odd
+    stream = Stream(())
+    waits: list[SessionEvent] = []
+
+    def told(event: Any) -> None:
+        if isinstance(event, SessionEvent) and event.state == "reconnecting":
+            waits.append(event)
+            if len(waits) == len(attempts):
+                run.finish("the test")
+
+    stream.on_fact = told
+    run = Run(found, stream, WebsocketsTransport())
+    async with asyncio.timeout(20):
+        assert await run.run() == 0
+    assert [each.attempt for each in waits] == attempts

