@@ -105,6 +105,21 @@ async def test_inactive_stops_after_silence_with_exit_0(run, says) -> None:
     assert ran.data == ["x"]
 
 
+async def test_silence_is_no_end_unless_the_document_says_so(run, listen) -> None:
+    """The client's ticks are the clock."""
+
+    async def handler(connection: ServerConnection, _: Any) -> None:
+        for _ in range(20):
+            await connection.recv()
+        await connection.send("late")
+        await connection.wait_closed()
+
+    server = await listen(handler)
+    stop = {"inactive": False, "inactiveAfterMs": 50}
+    params = {"url": server.url, "stopOn": stop, "onInterval": every(20, SEND)}
+    assert (await run(params, "-n", "1")).data == ["late"]
+
+
 async def test_inactivity_is_in_milliseconds(run, says) -> None:
     """As are the client's ticks, of which the server hears some twenty."""
     server = await says("x")

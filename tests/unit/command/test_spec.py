@@ -76,9 +76,14 @@ def if_else(left: Any) -> Any:
         ({"onMessage": [{"id": 6, "type": "SINK"}]}, "params.onMessage[0]: there is no"),
         ({"onMessage": [{"command": "jsn-path"}]}, "params.onMessage[0].command"),
         ({"onMessage": [{"command": "websocket-v2"}]}, "params.onMessage[0].command: the outer"),
+        ({"onMessage": [{"command": "websocket-listen"}]}, "params.onMessage[0].command: Listen"),
         ({"onMessage": [{"command": "json-path"}]}, "params.onMessage[0].params.path"),
         (
             {"onMessage": [{"command": "json-path", "params": {"path": "$.["}}]},
+            "params.onMessage[0].params.path",
+        ),
+        (
+            {"onMessage": [{"command": "json-path", "params": {"path": "$.a[?@.b in [1]]"}}]},
             "params.onMessage[0].params.path",
         ),
         (
