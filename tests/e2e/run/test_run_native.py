@@ -193,9 +193,11 @@ async def test_a_definite_path_without_match_publishes_nothing_and_a_query_an_em
 
 
 async def test_a_failing_command_abandons_its_chain_and_keeps_the_connection(run, says) -> None:
+    """And it is no socket error: `onError` does not run."""
     server = await says("no json", '{"a":1}')
-    ran = await run({"url": server.url, "onMessage": [path("$.a"), SEND]}, "-n", "1")
-    assert ran.data == [1]
+    params = {"url": server.url, "onMessage": [path("$.a"), SEND], "onError": [path("$")]}
+    ran = await run(params, "-n", "1")
+    assert [(line["hook"], line["data"]) for line in ran.results] == [("onMessage", 1)]
     assert len(server.connections) == 1
     assert "params.onMessage[0]" in ran.stderr
     assert server.received == ["hello"]
