@@ -183,8 +183,10 @@ class Posting(Odd):
         super().__init__(*arguments)
         self.taken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.paused = False
+        self.sent = 0
 
     def send(self, text: str) -> asyncio.Future[None]:  # type: ignore[override]
+        self.sent += 1
         return self.taken
 
     def pause_reading(self) -> None:
@@ -221,6 +223,29 @@ async def test_a_thousand_messages_wait_behind_a_send_then_nothing_is_read(
         assert await run.run() == 0
     assert paused_at == [pytest.approx(1000, abs=5)]
     assert (run.reports.results.fresh, run.reports.results.current) == (1500, "1500")
+
+
+async def test_a_tick_is_skipped_while_the_one_before_it_waits(
+    monkeypatch: pytest.MonkeyPatch, no_waiting
+) -> None:
+    """They do not queue up behind a Send that the server takes its time to answer."""
+    began = no_waiting()
+
+    async def course(session: Posting) -> None:
+        session.listener.on_connected()
+        await asyncio.sleep(3.0)  # some thirty ticks; it takes no time
+        assert session.sent == 1
+        session.taken.set_result(None)
+        await asyncio.sleep(1.0)
+        run.finish("the test")
+        assert 5 <= session.sent <= 15 + (no_waiting() - began - 4.0) * 10
+
+    monkeypatch.setattr(Posting, "course", course, raising=False)
+    send = {"command": "send", "params": {"sendMessage": "x"}}
+    found = program(onInterval={"intervalMs": 100, "commands": [send]})
+    found.variant = Posting
+    run = Run(found, Stream(()), WebsocketsTransport())
+    assert await run.run() == 0
 
 
 @pytest.mark.parametrize(("lasting", "attempts"), [(9.9, [1, 2, 3]), (10.0, [1, 1, 1])])
