@@ -225,6 +225,41 @@ async def test_a_thousand_messages_wait_behind_a_send_then_nothing_is_read(
     assert (run.reports.results.fresh, run.reports.results.current) == (1500, "1500")
 
 
+@pytest.mark.parametrize(
+    ("settings", "least", "most"),
+    [
+        ({}, 250, 500),
+        ({"backoff_initial": 8.0}, 4000, 8000),
+        ({"backoff_initial": 8.0, "backoff_max": 2.0}, 1000, 2000),
+    ],
+)
+async def test_the_first_wait_is_that_of_the_settings(
+    monkeypatch: pytest.MonkeyPatch, settings, least, most
+) -> None:
+    async def course(_: Odd) -> None:
+        raise Transient("nobody is there")
+
+    monkeypatch.setattr(Odd, "course", course, raising=False)
+    raw = {"command": "websocket-v2", "params": {"url": "ws://127.0.0.1:1"}}
+    found = Program(raw, RunSettings(**settings), {})
+    found.variant = Odd
+    stream = Stream(())
+    waits: list[int | None] = []
+
+    def told(event: Any) -> None:
+        if isinstance(event, SessionEvent) and event.state == "reconnecting":
+            waits.append(event.delay_ms)
+            run.finish("the test")
+
+    stream.on_fact = told
+    run = Run(found, stream, WebsocketsTransport())
+    async with asyncio.timeout(20):
+        assert await run.run() == 0
+    (wait,) = waits
+    assert wait is not None
+    assert least <= wait <= most
+
+
 async def test_a_tick_is_skipped_while_the_one_before_it_waits(
     monkeypatch: pytest.MonkeyPatch, no_waiting
 ) -> None:
