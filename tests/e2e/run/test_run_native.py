@@ -90,12 +90,14 @@ async def test_the_first_tick_comes_after_one_interval(run, listen) -> None:
         await connection.send("x")
         async for message in connection:
             server.received.append(message)
+        server.received.append("the end")
 
     server = await listen(handler)
     tick = {"command": "send", "params": {"sendMessage": "tick"}}
     params = {"url": server.url, "onConnect": [SEND], "onInterval": every(60_000, tick)}
     assert (await run(params, "-n", "1")).data == ["x"]
-    assert server.received == ["hello"]
+    await server.until(lambda: "the end" in server.received)
+    assert server.received == ["hello", "the end"]
 
 
 async def test_interval_that_only_sends_publishes_nothing(run, listen) -> None:
