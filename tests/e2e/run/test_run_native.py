@@ -85,19 +85,20 @@ async def test_interval_runs_while_connected_with_the_current_result(start, says
 
 
 async def test_the_first_tick_comes_after_one_interval(run, listen) -> None:
+    """The client has five turns in which it could tick, each of which answers a message."""
+
     async def handler(connection: ServerConnection, server: Any) -> None:
-        server.received.append(await connection.recv())
+        for _ in range(5):
+            await connection.send("x")
+            server.received.append(await connection.recv())
         await connection.send("x")
-        async for message in connection:
-            server.received.append(message)
-        server.received.append("the end")
+        await connection.wait_closed()
 
     server = await listen(handler)
     tick = {"command": "send", "params": {"sendMessage": "tick"}}
-    params = {"url": server.url, "onConnect": [SEND], "onInterval": every(60_000, tick)}
-    assert (await run(params, "-n", "1")).data == ["x"]
-    await server.until(lambda: "the end" in server.received)
-    assert server.received == ["hello", "the end"]
+    params = {"url": server.url, "onMessage": [SEND], "onInterval": every(60_000, tick)}
+    assert (await run(params, "-n", "6")).data == ["x"] * 6
+    assert server.received == ["hello"] * 5
 
 
 async def test_interval_that_only_sends_publishes_nothing(run, listen) -> None:
