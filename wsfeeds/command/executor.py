@@ -28,6 +28,8 @@ from wsfeeds.transport.base import Transport
 
 _HEALTHY_AFTER = 10.0
 _ITEM_POLL = 0.25
+_ANSWER_WITHIN = 5.0
+"""Seconds that the server gets to answer a close of ours: page, section 3."""
 _CLOSE_WITHIN = 10.0
 """Seconds after which a goodbye is given up, whatever a variant is at."""
 _UNANSWERED = "the server did not answer our close"
@@ -224,6 +226,8 @@ class Run:
         ends: set[asyncio.Future[Any]] = {life.ended, self._stopping}
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         stopped = self._stopping.done() and not life.ended.done()
+        if stopped and life.session is not None:
+            life.session.route.close_within = _ANSWER_WITHIN
         await self._close(life)
         if stopped:
             if life.session is not None and not life.session.parted:

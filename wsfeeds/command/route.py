@@ -20,7 +20,14 @@ from wsfeeds.config.run import RunSettings
 from wsfeeds.errors import CredentialsRefused, Transient, UsageError, WsfeedsError
 from wsfeeds.session.rest import proxied
 from wsfeeds.transport import retry_after
-from wsfeeds.transport.base import Connection, Dial, Listener, Transport, UpgradeRefused
+from wsfeeds.transport.base import (
+    CLOSE_WITHIN,
+    Connection,
+    Dial,
+    Listener,
+    Transport,
+    UpgradeRefused,
+)
 from wsfeeds.transport.proxies import proxy_failed, proxy_for, through
 
 if TYPE_CHECKING:
@@ -31,8 +38,6 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("wsfeeds")
 _REFUSED = frozenset({401, 403})
 _PROXY_REFUSES = 407
-_CLOSE_WITHIN = 5.0
-"""Seconds that the server gets to answer a close: page, section 3."""
 _SCHEMES = {"ws": "http", "wss": "https", "http": "http", "https": "https"}
 _NO_HOST = "this URL cannot be used: its host is no name"
 _SOCKET_SCHEMES = {"http": "ws", "https": "wss"}
@@ -97,6 +102,8 @@ class Route:
         """Prepare; `headers` go with everything, `learn` hears of secrets for the redactor."""
         self.url = url
         self.settings = settings
+        self.close_within = CLOSE_WITHIN
+        """Seconds that the server gets to answer a close."""
         self.learn = learn
         self.headers = {name: value for name, value in headers.items() if name.lower() != "cookie"}
         """What goes with everything, but for cookies."""
@@ -143,7 +150,6 @@ class Route:
             proxy=proxy_for(url, self._proxy),
             ca_file=self.settings.ca_file,
             ciphers=self._ciphers,
-            close_within=_CLOSE_WITHIN,
         )
         try:
             return await self._transport.connect(dial, listener)

@@ -188,7 +188,7 @@ class SocketSession(VariantSession):
         connection, self.connection = self.connection, None
         if connection is not None:
             self.parted = False
-            await connection.close()
+            await connection.close(within=self.route.close_within)
 
     # --- WebSocket pings
 

@@ -12,6 +12,8 @@ import msgspec
 
 from wsfeeds.errors import Transient
 
+CLOSE_WITHIN = 2.0
+"""Seconds that a peer gets to finish the closing handshake."""
 LOST = 1006
 """The close code where no close frame said why (RFC 6455, section 7.4.1)."""
 TOO_BIG = 1009
@@ -31,8 +33,6 @@ class Dial(msgspec.Struct, frozen=True, kw_only=True):
     ciphers: str | None = None
     coalesce: float | None = None
     """Seconds to leave the socket alone after each read, so that the next one brings more."""
-    close_within: float = 2.0
-    """Seconds that the peer gets to finish the closing handshake."""
 
 
 class UpgradeRefused(Transient):
@@ -81,8 +81,10 @@ class Connection(Protocol):
     def resume_reading(self) -> None:
         """Read on."""
 
-    async def close(self, code: int = 1000, reason: str = "") -> None:
-        """Close within some seconds, cleanly if the peer takes part; idempotent."""
+    async def close(
+        self, code: int = 1000, reason: str = "", *, within: float = CLOSE_WITHIN
+    ) -> None:
+        """Close within so many seconds, cleanly if the peer takes part; idempotent."""
 
 
 class Transport(Protocol):

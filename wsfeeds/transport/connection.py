@@ -16,7 +16,7 @@ from websockets.client import ClientProtocol
 from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN, Event
 
-from wsfeeds.transport.base import LOST, Connection, Dial, Listener
+from wsfeeds.transport.base import CLOSE_WITHIN, LOST, Connection, Dial, Listener
 from wsfeeds.transport.framing import MAX_LENGTH, size_of_other, take_texts
 
 _READ = 65_536
@@ -37,7 +37,6 @@ class WebSocket(ClientConnection, asyncio.BufferedProtocol):
         super().__init__(protocol, **options)
         self._listener = listener
         self._coalesce = dial.coalesce
-        self._close_within = dial.close_within
         self._nap: asyncio.TimerHandle | None = None
         self._held = False
         self._parts: list[bytes] = []
@@ -200,10 +199,10 @@ class WebSocket(ClientConnection, asyncio.BufferedProtocol):
         close = self.protocol.close_sent if self.gave_up else self.protocol.close_rcvd
         return (LOST, "") if close is None else (int(close.code), close.reason)
 
-    def _limit_closing(self) -> None:
+    def _limit_closing(self, within: float = CLOSE_WITHIN) -> None:
         """Do not leave it to the peer how long a closed connection stays."""
         if self._abort_timer is None:
-            self._abort_timer = self.loop.call_later(self._close_within, self.transport.abort)
+            self._abort_timer = self.loop.call_later(within, self.transport.abort)
             if self.protocol.close_rcvd is not None:
                 self.transport.close()
 
@@ -221,7 +220,7 @@ class WebSocket(ClientConnection, asyncio.BufferedProtocol):
             self.protocol.send_ping(b"wsfeeds")
             self.send_data()
 
-    async def finish(self, code: int, reason: str) -> None:
+    async def finish(self, code: int, reason: str, within: float) -> None:
         """Close without reading what is still to come into events."""
         self._deaf = True
         if self.protocol.state is OPEN:
@@ -231,7 +230,7 @@ class WebSocket(ClientConnection, asyncio.BufferedProtocol):
             self.resume_reading()
         if not self.connection_lost_waiter.done():
             # Closed or not: a transport whose peer reads nothing keeps what is still to be sent.
-            self._limit_closing()
+            self._limit_closing(within)
         try:
             await asyncio.shield(self.connection_lost_waiter)
         except asyncio.CancelledError:
@@ -268,6 +267,8 @@ class Handle:
         """Read on."""
         self._connection.resume_reading()
 
-    async def close(self, code: int = 1000, reason: str = "") -> None:
-        """Close within some seconds."""
-        await self._connection.finish(code, reason)
+    async def close(
+        self, code: int = 1000, reason: str = "", *, within: float = CLOSE_WITHIN
+    ) -> None:
+        """Close within so many seconds."""
+        await self._connection.finish(code, reason, within)

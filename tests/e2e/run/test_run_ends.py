@@ -137,14 +137,15 @@ async def test_pings_of_the_server_are_activity(start, listen) -> None:
             await connection.recv()
             await connection.ping()
         await connection.send("late")
-        await connection.wait_closed()
+        async for _ in connection:  # what is not read would hold up the close
+            pass
 
     server = await listen(handler)
     ran = await start(
         {
             "url": server.url,
-            "stopOn": {"inactive": True, "inactiveAfterMs": 1000},
-            "onInterval": every(50, SEND),
+            "stopOn": {"inactive": True, "inactiveAfterMs": 500},
+            "onInterval": every(25, SEND),
         }
     )
     assert (await ran.line())["data"] == "late"
@@ -230,21 +231,21 @@ async def test_a_quiet_peer_that_answers_pings_stays(run, listen) -> None:
         for _ in range(50):
             await connection.recv()
         await connection.send("still here")
-        await connection.wait_closed()
+        async for _ in connection:  # what is not read would hold up the close
+            pass
 
     server = await listen(handler)
     ran = await run(
         {"url": server.url, "onInterval": every(20, SEND)},
-        *("--set", "pong_timeout=500ms", "--set", "idle_timeout=6s", "-n", "1"),
+        *("--set", "pong_timeout=500ms", "--set", "idle_timeout=3s", "-n", "1"),
     )
     assert ran.data == ["still here"], ran.stderr
     assert len(server.connections) == 1
 
 
-@pytest.mark.parametrize("protocol", ["native", "signalr", "socketio"])
+@pytest.mark.parametrize("protocol", ["signalr", "socketio"])
 async def test_a_close_that_the_server_does_not_answer_is_not_clean(run, listen, protocol) -> None:
     first = {
-        "native": ["x"],
         "signalr": ['{}\x1e{"type":1,"target":"x","arguments":[]}\x1e'],
         "socketio": ['0{"sid":"s","upgrades":[],"pingInterval":25000,"pingTimeout":20000}',
                      '40{"sid":"t"}', '42["x"]'],
