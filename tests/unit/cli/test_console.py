@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 
 import pytest
 
@@ -15,9 +14,7 @@ from wsfeeds.secrets import Redactor
 
 @pytest.fixture
 def stderr(capsys):
-    yield lambda: capsys.readouterr().err
-    logger.handlers.clear()
-    logger.setLevel(logging.NOTSET)
+    return lambda: capsys.readouterr().err
 
 
 def session(state, **members) -> SessionEvent:

@@ -74,7 +74,6 @@ def test_on_a_terminal_it_is_drawn_in_place_and_makes_room_for_the_log(
     assert terminal.getvalue().count("\x1b[1A\x1b[J") == 2
     assert terminal.getvalue().endswith("something happened\n")
     feed.recorder.close()
-    logger.handlers.clear()
 
 
 def test_a_quiet_console_is_told_nothing(
