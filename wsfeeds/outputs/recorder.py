@@ -77,7 +77,7 @@ class Recorder:
         self.root = root
         self.run = new_run(Clock().now())
         self.previous_recv_ts: int | None = None
-        """The last `recv_ts` that an earlier run recorded here."""
+        """When an earlier run received its last frame here; see `Adoption.adopt`."""
         self.segments = 0
         self.last: Event | None = None
         self.gaps = 0

@@ -21,7 +21,7 @@ from wsfeeds.outputs.recorder_files import (
     segments_below,
 )
 from wsfeeds.outputs.recorder_manifest import Manifest, ManifestLine
-from wsfeeds.outputs.recorder_scan import Scan, scan
+from wsfeeds.outputs.recorder_scan import Scan, last_heard, scan
 
 _CHUNK = 1 << 20
 _ASIDE = ".aside"
@@ -53,7 +53,7 @@ class Adoption:
         self._manifest = Manifest(root)
 
     def adopt(self) -> int | None:
-        """Put everything in order and return the last `recv_ts` recorded so far.
+        """Put everything in order and return when the last frame came, None in a new recording.
 
         Raises:
             OSError: Something cannot be read or written.
@@ -76,7 +76,26 @@ class Adoption:
                 known += self._list(segment, known)
         for part in parts:
             known += self._adopt_part(part, listed, known)
-        return max((line.last_recv_ts for line in known), default=None)
+        return self._last_heard(known)
+
+    def _last_heard(self, known: list[ManifestLine]) -> int | None:
+        """Return when any run received its last frame; where none did, when the first one began.
+
+        Runs that never got as far as a subscription have segments too, but lost what they missed.
+        """
+        last: int | None = None
+        for line in sorted(known, key=lambda each: each.last_recv_ts, reverse=True):
+            if last is not None and line.last_recv_ts <= last:
+                break
+            try:
+                found = last_heard(self._root / line.path)
+            except OSError:  # moved away: only the manifest knows
+                found = line.last_recv_ts
+            except read_errors():
+                found = line.last_recv_ts
+            if found is not None:
+                last = found if last is None else max(last, found)
+        return min((line.first_recv_ts for line in known), default=None) if last is None else last
 
     def _adopt_part(
         self, segment: SegmentFile, listed: set[str], known: list[ManifestLine]

@@ -38,8 +38,20 @@ class _FrameHead(msgspec.Struct):
     run: str | None = None
 
 
+class _Heard(msgspec.Struct):
+    """What tells whether a line, of either kind, is of something that the venue sent."""
+
+    recv_ts: int
+    type: str | None = None
+    state: str | None = None
+    dir: str | None = None
+
+
 _event = msgspec.json.Decoder(_EventHead).decode
 _frame = msgspec.json.Decoder(_FrameHead).decode
+_heard = msgspec.json.Decoder(_Heard).decode
+_OWN_WORDS = frozenset({"session", "gap", "error"})
+"""Types of events that a run also writes while nothing comes."""
 
 
 def blocks(file: IO[bytes], size: int = CHUNK) -> Iterator[bytes]:
@@ -84,6 +96,33 @@ def scan(path: Path, kind: Kind) -> Scan:
                 if _note(found, kind, line):
                     found.lines, found.size = lines, size
     return found
+
+
+def last_heard(path: Path) -> int | None:
+    """Return when the last frame in a segment came, or its subscriptions began, None if never.
+
+    What the recorder said by itself does not count. Of each block only its end is looked at.
+
+    Raises:
+        OSError: The file cannot be read; or one of `read_errors`, where it cannot be expanded.
+    """
+    last = None
+    with open_plain(path) as file:
+        for block in blocks(file):
+            moments = map(_heard_at, reversed(whole_lines(block)))
+            last = next((moment for moment in moments if moment is not None), last)
+    return last
+
+
+def _heard_at(line: bytes) -> int | None:
+    try:
+        said = _heard(line)
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+    if said.type is None:
+        return said.recv_ts if said.dir == "in" else None
+    own = said.type in _OWN_WORDS and said.state != "subscribed"
+    return None if own else said.recv_ts
 
 
 def _note(found: Scan, kind: Kind, line: bytes) -> bool:

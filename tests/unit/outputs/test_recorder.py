@@ -17,7 +17,7 @@ import pytest
 import zstandard
 
 from wsfeeds.errors import OutputFailed, UsageError
-from wsfeeds.events import Event, Gap, Trade
+from wsfeeds.events import Event, Gap, SessionEvent, Trade
 from wsfeeds.outputs.recorder import Recorder
 from wsfeeds.outputs.recorder_files import parse_name, segment_end
 from wsfeeds.outputs.recorder_track import Policy
@@ -235,6 +235,50 @@ def test_an_earlier_runs_open_segment_is_closed_with_its_own_run(tmp_path: Path)
     assert second.recorder.previous_recv_ts == NOON + 1
     assert verify([tmp_path]).ok
     assert any("torn line" in text for text in second.said)
+
+
+def session(state: Any) -> SessionEvent:
+    return SessionEvent(feed=FEED, state=state)
+
+
+@pytest.mark.parametrize("compress", ["none", "gzip", "zstd"])
+def test_the_last_frame_is_that_of_any_earlier_run_that_received_one(
+    writers: Any, tmp_path: Path, compress: str
+) -> None:
+    """Runs that could not connect say so, but they did not end the hole."""
+    first = writers(compress=compress)
+    first.put(NOON, session("connecting"))
+    first.recorder.close()
+    second = writers(compress=compress)
+    assert second.recorder.previous_recv_ts == NOON  # nothing came so far: since the beginning
+    second.put(NOON + 1, session("subscribed"))
+    second.put(NOON + 2)
+    second.put(NOON + 3, Gap(feed=FEED, reason="stale"), session("disconnected"))
+    second.recorder.close()
+    third = writers(compress=compress)
+    assert third.recorder.previous_recv_ts == NOON + 2
+    third.put(NOON + 7, session("connecting"))
+    third.put(NOON + 8, session("reconnecting"))
+    third.recorder.close()
+    assert writers().recorder.previous_recv_ts == NOON + 2
+
+
+def test_an_inbound_frame_counts_as_received_and_an_outbound_one_does_not(
+    writers: Any, tmp_path: Path
+) -> None:
+    first = writers(capture="frames")
+    tap = first.recorder.tap
+    assert tap is not None
+    tap.opened(NOON, 1, {"url": None, "symbols": [], "channels": [], "settings": {}}, dict)
+    tap.inbound(NOON + 1, 1, b"{}", False)
+    tap.outbound(NOON + 2, 1, "{}")
+    first.recorder.close()
+    second = writers()
+    assert second.recorder.previous_recv_ts == NOON + 1
+    second.recorder.close()
+    for path in tmp_path.rglob("*.frames.jsonl"):
+        path.unlink()  # shipped elsewhere
+    assert writers().recorder.previous_recv_ts == NOON + 2
 
 
 @pytest.mark.parametrize("tail", [b"\0" * 4096, b'{"type":"trade"}\n', b"\0" * 10 + b"\n", b"{"])
