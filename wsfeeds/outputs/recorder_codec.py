@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import gzip
 import hashlib
 import io
@@ -9,7 +11,7 @@ import os
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
-from wsfeeds.outputs.recorder_files import Compression
+from wsfeeds.outputs.recorder_files import Compression, names_of
 
 _CHUNK = 1 << 20
 _GZIP_LEVEL = 6
@@ -75,6 +77,18 @@ def open_plain(path: Path) -> IO[bytes]:
     if name.endswith(".zst"):
         return cast("IO[bytes]", io.BufferedReader(_Unpacked(path), _CHUNK))
     return path.open("rb")
+
+
+def open_listed(path: Path) -> tuple[Path, IO[bytes]]:
+    """Open a segment like `open_plain`, and where it was closed since it was listed, return how.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    for name in names_of(path):
+        with contextlib.suppress(FileNotFoundError):
+            return name, open_plain(name)
+    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
 
 
 class _Unpacked(io.RawIOBase):

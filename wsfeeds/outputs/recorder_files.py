@@ -87,6 +87,13 @@ def final_path(part: Path, compression: Compression) -> Path:
     return part.with_name(part.name.removesuffix(PART) + ENDINGS[compression])
 
 
+def names_of(path: Path) -> Iterator[Path]:
+    """Yield the names that a listed segment may have by now: an open one may have been closed."""
+    yield path
+    if path.name.endswith(PART):
+        yield from (final_path(path, compression) for compression in ENDINGS)
+
+
 def segment_end(recv_ts: int, seconds: float | None) -> int:
     """Return the receive time at which a segment that begins at `recv_ts` has to end.
 

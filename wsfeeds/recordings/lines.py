@@ -13,7 +13,7 @@ from msgspec import Raw
 from wsfeeds import events
 from wsfeeds.errors import RecordingDamaged
 from wsfeeds.events import AnyEvent, Event
-from wsfeeds.outputs.recorder_codec import open_plain, read_errors
+from wsfeeds.outputs.recorder_codec import open_listed, read_errors
 from wsfeeds.outputs.recorder_files import PART
 from wsfeeds.outputs.recorder_scan import blocks
 
@@ -108,21 +108,24 @@ def read_frames(path: Path, on_damage: OnDamage = refuse) -> Iterator[FrameLine]
     return _decoded(path, _frames, on_damage)
 
 
-def plain_blocks(path: Path) -> Iterator[bytes]:
+def _plain_blocks(path: Path) -> Iterator[tuple[Path, bytes]]:
     """Yield a segment in blocks of whole lines; the torn last line of an open one is left out.
+
+    With each comes the path that it was found at.
 
     Raises:
         RecordingDamaged: The file cannot be read, or a closed one ends within a line.
     """
     try:
-        with open_plain(path) as file:
+        path, file = open_listed(path)
+        with file:
             for block in blocks(file):
                 if block.endswith(b"\n"):
-                    yield block
+                    yield path, block
                     continue
                 whole = block[: block.rfind(b"\n") + 1]
                 if whole:
-                    yield whole
+                    yield path, whole
                 if not path.name.endswith(PART):
                     raise RecordingDamaged(f"{path}: the last line is torn")
     except OSError as error:
@@ -134,11 +137,11 @@ def plain_blocks(path: Path) -> Iterator[bytes]:
 def _decoded(path: Path, decoder: msgspec.json.Decoder[_T], on_damage: OnDamage) -> Iterator[_T]:
     before = 0
     try:
-        for block in plain_blocks(path):
+        for found, block in _plain_blocks(path):
             try:
                 decoded = decoder.decode_lines(block)
             except _UNREADABLE:
-                yield from _one_by_one(path, before, block, decoder.decode, on_damage)
+                yield from _one_by_one(found, before, block, decoder.decode, on_damage)
             else:
                 yield from decoded
             before += block.count(b"\n")

@@ -10,7 +10,7 @@ from typing import IO, Literal
 import msgspec
 
 from wsfeeds.errors import UsageError
-from wsfeeds.outputs.recorder_codec import open_plain, read_errors
+from wsfeeds.outputs.recorder_codec import open_listed, read_errors
 from wsfeeds.outputs.recorder_files import (
     PART,
     Kind,
@@ -74,7 +74,8 @@ def find_sources(paths: Iterable[str | os.PathLike[str]], prefer: Prefer) -> lis
     sources += _grouped([*named.values()])
     for source in sources:
         for file in source.files:
-            check_readable(file.path)
+            if file.path.exists():  # or a recorder has just closed it: see `open_listed`
+                check_readable(file.path)
     return sources
 
 
@@ -120,7 +121,7 @@ def live_segments(folder: Path) -> list[SegmentFile]:
 def head_of(path: Path) -> tuple[str | None, str | None, bool]:
     """Return the feed and run that a file's first line names, and whether it holds frames."""
     try:
-        with open_plain(path) as file:
+        with open_listed(path)[1] as file:
             head = msgspec.json.decode(_first_line(file), type=_Head)
     except (OSError, ValueError, msgspec.MsgspecError):
         return None, None, False

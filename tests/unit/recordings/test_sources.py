@@ -7,18 +7,20 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 import wsfeeds
 from wsfeeds.errors import RecordingDamaged, UsageError
+from wsfeeds.outputs.recorder_files import ENDINGS, Compression, parse_name
+from wsfeeds.recordings.lines import read_exact
 from wsfeeds.recordings.replay import exact_events
-from wsfeeds.recordings.sources import find_sources
+from wsfeeds.recordings.sources import find_sources, head_of
 from wsfeeds.recordings.stats import stats
 
-from .conftest import segments
+from .conftest import NOON, segments, trade
 from .test_verify import edit
 
 FEED = "feed=cryptomus"
@@ -116,3 +118,32 @@ def test_python_code_is_told_of_damage_by_an_exception(simple: Path) -> None:
     events = wsfeeds.read(simple)
     with pytest.raises(RecordingDamaged, match="line 3"):
         list(events)
+
+
+@pytest.mark.parametrize("compress", ["none", "gzip", "zstd"])
+def test_a_segment_that_is_closed_after_it_was_listed_is_read_by_its_final_name(
+    write: Callable[..., Path], compress: Compression, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write([(NOON + number, [trade(number)]) for number in range(9)], compress=compress)
+    (closed,) = segments(root)
+    part = closed.with_name(closed.name.removesuffix(ENDINGS[compress]) + ".part")
+    listed = parse_name(part)
+    monkeypatch.setattr("wsfeeds.recordings.sources.live_segments", lambda _: [listed])
+    assert [event.seq for event in wsfeeds.read(root)] == list(range(1, 10))
+    assert head_of(part)[0] == "cryptomus"
+    (feed,) = stats([root]).feeds
+    assert feed.events == 9
+    closed.unlink()
+    told: list[RecordingDamaged] = []
+    assert list(exact_events([root], on_damage=told.append)) == []
+    assert [error.message for error in told] == [
+        f"{part}: cannot be read: No such file or directory"
+    ]
+
+
+def test_damage_in_a_segment_that_was_just_closed_is_named_by_its_final_name(simple: Path) -> None:
+    path = segments(simple)[0]
+    edit(path, 3, lambda _: "{}\n")
+    with pytest.raises(RecordingDamaged) as raised:
+        list(read_exact(path.with_name(path.name + ".part")))
+    assert raised.value.message.startswith(f"{path}, line 3: ")
