@@ -17,7 +17,6 @@ from wsfeeds.outputs.recorder_codec import digest_of, open_plain, read_errors
 from wsfeeds.outputs.recorder_files import Kind
 from wsfeeds.outputs.recorder_scan import blocks
 from wsfeeds.recordings import strict
-from wsfeeds.recordings.lines import FrameLine
 from wsfeeds.recordings.reports import GapFound, Problem
 
 MOST_LISTED = 1_000
@@ -55,7 +54,6 @@ class Checked(msgspec.Struct):
     gaps_found: list[GapFound] = []
 
 
-_frames = msgspec.json.Decoder(FrameLine)
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
@@ -240,7 +238,7 @@ class _Frames(_Check):
     def whole(self, block: bytes, count: int) -> None:
         """Check a block at once, and line by line only where that fails."""
         try:
-            decoded = _frames.decode_lines(block)
+            decoded = strict.frames.decode_lines(block)
         except _UNREADABLE:
             self._singly(block)
             return
@@ -253,22 +251,20 @@ class _Frames(_Check):
     def _singly(self, block: bytes) -> None:
         for number, text in enumerate(block.split(b"\n")[:-1], self.found.lines + 1):
             try:
-                line = _frames.decode(text)
+                line = strict.frames.decode(text)
             except _UNREADABLE as error:
                 self.wrong(f"no frame: {_said(error)}", line=number)
             else:
                 self._line(line, number)
 
-    def _line(self, line: FrameLine, number: int) -> None:
+    def _line(self, line: strict.In | strict.Out | strict.Open, number: int) -> None:
         found, recv_ts = self.found, line.recv_ts
         if found.last_recv_ts is not None and recv_ts < found.last_recv_ts:
             self.wrong(f"recv_ts {recv_ts} is less than {found.last_recv_ts}", line=number)
         self.times(recv_ts, recv_ts)
-        if line.dir == "open":
+        if isinstance(line, strict.Open):
             self._open.add(line.conn)
-            if line.run is None:
-                self.wrong("an open line without its run", line=number)
-            elif line.run not in found.runs:
+            if line.run not in found.runs:
                 found.runs.append(line.run)
         elif line.conn not in self._open:
             self.wrong(f"a frame of connection {line.conn}, which has no open line", line=number)

@@ -1,4 +1,4 @@
-"""What an event's line must be, key by key: the contract's schema, checked in bulk."""
+"""What a line must be, key by key: the contract's schema, checked in bulk."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import operator
 import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import Any, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 import msgspec
 from msgspec import Raw
@@ -63,6 +63,35 @@ _LEVEL = rb'\["-?[0-9]++(?:\.[0-9]++)?","-?[0-9]++(?:\.[0-9]++)?"\],?'
 _PLAIN_LEVELS = re.compile(rb"(?:\[(?:" + _LEVEL + rb")*+\] )*+").fullmatch
 
 
+class _FrameLine(msgspec.Struct, tag_field="dir", forbid_unknown_fields=True, kw_only=True):
+    recv_ts: int
+    conn: Annotated[int, msgspec.Meta(ge=1)]
+
+
+class _Frame(_FrameLine):
+    frame: str
+    base64: bool = False
+
+
+class In(_Frame, tag="in"):
+    """The line of a frame that came."""
+
+
+class Out(_Frame, tag="out"):
+    """The line of a frame that was sent."""
+
+
+class Open(_FrameLine, tag="open"):
+    """The line of a connection."""
+
+    run: str
+    url: str
+    symbols: list[str]
+    channels: list[str]
+    settings: dict[str, Any]
+
+
+frames = msgspec.json.Decoder(In | Out | Open)
 _encoder = msgspec.json.Encoder()
 _members = msgspec.json.Decoder(dict[str, Raw]).decode
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from wsfeeds.outputs.recorder import Recorder
+from wsfeeds.outputs.recorder_track import Policy
 from wsfeeds.recordings.verify import verify
 
-from .conftest import segments
+from .conftest import FEED, NOON, segments
 from .test_verify import causes, edit
 
 
@@ -68,3 +71,52 @@ def test_a_recording_that_is_named_twice_is_checked_once(simple: Path) -> None:
     once, part = verify([simple]), next(iter(simple.glob("feed=*")))
     twice = verify([simple, str(simple) + "/.", part, segments(simple)[0]])
     assert (twice.files, twice.lines, twice.damaged) == (once.files, once.lines, once.damaged)
+
+
+@pytest.fixture
+def framed(tmp_path: Path) -> Path:
+    """An `open` line, one frame out, a text and a binary frame in."""
+    recorder = Recorder(tmp_path, FEED, Policy(capture="frames"), on_error=print)
+    recorder.open()
+    tap = recorder.tap
+    assert tap is not None
+    about = {"url": "ws://there", "symbols": ["BTC_USDT"], "channels": [], "settings": {"a": 1}}
+    tap.opened(NOON, 1, about, dict)
+    tap.outbound(NOON + 1, 1, "{}")
+    tap.inbound(NOON + 2, 1, b'{"a":1}', False)
+    tap.inbound(NOON + 3, 1, b"\xff", True)
+    recorder.close()
+    return tmp_path
+
+
+def without(key: str) -> Callable[[str], str]:
+    def change(line: str) -> str:
+        members = json.loads(line)
+        del members[key]
+        return json.dumps(members, separators=(",", ":")) + "\n"
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("number", "change", "cause"),
+    [
+        *((1, without(key), f"`{key}`") for key in ("conn", "run", "url", "symbols", "channels")),
+        (1, without("settings"), "`settings`"),
+        (1, lambda line: line.replace('"url"', '"frame":"","url"'), "unknown field `frame`"),
+        *((number, without("frame"), "`frame`") for number in (2, 3, 4)),
+        (2, lambda line: line.replace('"frame"', '"run":"x","frame"'), "unknown field `run`"),
+        (3, lambda line: line.replace('"frame"', '"zz":1,"frame"'), "unknown field `zz`"),
+        (3, lambda line: line.replace('"in"', '"by"'), "Invalid value 'by'"),
+        (3, lambda line: line.replace('"conn":1', '"conn":0'), "`int` >= 1"),
+        (4, lambda line: line.replace("/w==", "@@"), "no base64"),
+    ],
+)
+def test_a_line_that_has_not_the_shape_of_a_frames_line_is_damage(
+    framed: Path, number: int, change: Callable[[str], str], cause: str
+) -> None:
+    assert verify([framed]).ok
+    edit(segments(framed)[0], number, change)
+    found = [each.cause for each in verify([framed]).damage if each.line == number]
+    assert len(found) == 1
+    assert cause in found[0]
