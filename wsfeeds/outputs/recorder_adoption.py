@@ -124,10 +124,12 @@ class Adoption:
         if _same_content(segment.path, twin):
             (segment.path if is_listed else twin).unlink()
         else:
-            aside = segment.path if is_listed else twin
-            aside.rename(aside.with_name(aside.name + _ASIDE))
-            self._say(f"{aside.name} differs from its twin and was set aside ({_ASIDE})")
+            self._set_aside(segment.path if is_listed else twin, "differs from its twin")
         return not is_listed
+
+    def _set_aside(self, path: Path, why: str) -> None:
+        path.rename(path.with_name(path.name + _ASIDE))
+        self._say(f"{path.name} {why} and was set aside ({_ASIDE})")
 
     def _twin(self, segment: SegmentFile) -> Path | None:
         """Return the closed form of an open segment, left by an interrupted closing."""
@@ -147,6 +149,9 @@ class Adoption:
 
     def _list(self, segment: SegmentFile, known: list[ManifestLine]) -> list[ManifestLine]:
         content = scan(segment.path, segment.kind)
+        if not content.lines:
+            self._set_aside(segment.path, "holds no line")
+            return []
         finished = self._finished(segment, content, known)
         size, digest = digest_of(segment.path)
         line = manifest_line(finished, segment.path, size, digest, root=self._root)

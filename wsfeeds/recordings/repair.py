@@ -19,14 +19,22 @@ from wsfeeds.outputs.recorder import new_run
 from wsfeeds.outputs.recorder_adoption import Adoption
 from wsfeeds.outputs.recorder_closing import Finished, manifest_line
 from wsfeeds.outputs.recorder_codec import digest_of
-from wsfeeds.outputs.recorder_files import MANIFEST, root_of, stamp, sync_folder
+from wsfeeds.outputs.recorder_files import (
+    MANIFEST,
+    SegmentFile,
+    parse_name,
+    root_of,
+    stamp,
+    sync_folder,
+)
 from wsfeeds.outputs.recorder_lock import FeedLock
 from wsfeeds.outputs.recorder_manifest import Manifest, ManifestLine
 from wsfeeds.outputs.recorder_scan import scan
 from wsfeeds.recordings.chain import REPAIRS, holes, known_holes
-from wsfeeds.recordings.reports import VerifyReport
+from wsfeeds.recordings.reports import Problem
 from wsfeeds.recordings.sources import live_segments
-from wsfeeds.recordings.verify import verify
+from wsfeeds.recordings.targets import relative
+from wsfeeds.recordings.verify import EMPTY, Audit
 
 DAMAGED = "damaged"
 Say = Callable[[str], None]
@@ -78,10 +86,11 @@ class _Repair:
 
     def run(self) -> None:
         """Move aside what is damaged, close and list the rest, write the manifest anew."""
-        report = verify([self._root])
+        audit = Audit([self._root])
+        report = audit.run()
         if report.ok and not report.open:
             return
-        bad = self._damaged(report)
+        bad = self._damaged(audit.problems)
         for path in bad:
             self._move_aside(path)
         self._rebuild()
@@ -89,23 +98,23 @@ class _Repair:
             self._adopt(feed, lock)
         self._note_holes()
 
-    def _damaged(self, report: VerifyReport) -> list[Path]:
+    def _damaged(self, problems: list[Problem]) -> list[Path]:
         """Return the segments whose lines or bytes are not what was written."""
         closed = {str(segment.path): segment for segment in live_segments(self._root)}
         listed = {str(self._root / line.path): line for line in self._manifest.lines()}
         bad = []
-        for path in dict.fromkeys(problem.path for problem in report.damage):
+        for path in dict.fromkeys(problem.path for problem in problems):
             if path not in closed:
                 continue
-            causes = [problem for problem in report.damage if problem.path == path]
+            causes = [problem for problem in problems if problem.path == path]
             line = listed.get(path)
             lines_are_bad = any(problem.line is not None for problem in causes)
             changed = line is not None and (line.bytes, line.sha256) != digest_of(Path(path))
             misplaced = any(
                 "folder of" in each.cause or "its name" in each.cause for each in causes
             )
-            unreadable = any("cannot be read" in each.cause for each in causes)
-            if lines_are_bad or changed or misplaced or unreadable:
+            useless = any("cannot be read" in each.cause or each.cause == EMPTY for each in causes)
+            if lines_are_bad or changed or misplaced or useless:
                 bad.append(Path(path))
         return bad
 
@@ -121,24 +130,28 @@ class _Repair:
         """Keep the lines whose files are there, with members that are true."""
         kept: dict[str, ManifestLine] = {}
         for line in self._manifest.lines():
-            path = self._root / line.path
+            name = relative(self._root / line.path, self._root)
+            path = self._root / (name or "")
             inside = path.resolve().is_relative_to(self._root.resolve())
-            if inside and path.exists() and line.path not in kept:
-                kept[line.path] = self._true_line(path, line)
+            segment = parse_name(path)
+            if name is None or segment is None or segment.state != "closed":
+                continue
+            if inside and path.exists() and name not in kept:
+                kept[name] = self._true_line(segment, line)
         if self._manifest.path.exists():
             old = self._manifest.path.with_name(f"{MANIFEST}.{self._stamp}")
             self._manifest.replace(list(kept.values()), keep_as=old)
             self._say(f"wrote the manifest anew; the old one is {old.name}")
 
-    def _true_line(self, path: Path, line: ManifestLine) -> ManifestLine:
-        content = scan(path, line.kind)
-        feed = path.parent.parent.name.removeprefix("feed=")
+    def _true_line(self, segment: SegmentFile, line: ManifestLine) -> ManifestLine:
+        path = segment.path
+        content = scan(path, segment.kind)
         size, digest = digest_of(path)
         return manifest_line(
             Finished(
                 part=path,
-                kind=line.kind,
-                feed=feed,
+                kind=segment.kind,
+                feed=segment.feed or line.feed,
                 run=content.run or line.run or new_run(content.first_recv_ts),
                 lines=content.lines,
                 first_seq=content.first_seq,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path, PurePosixPath
 
 import msgspec
@@ -37,6 +38,13 @@ class Folder(msgspec.Struct):
             return False
         self.torn = b""
         return True
+
+
+def relative(path: Path, root: Path) -> str | None:
+    """Return a path as the manifest in `root` has it, None if it lies elsewhere."""
+    path = Path(os.path.abspath(path))  # noqa: PTH100  # symbolic links stay as they were given
+    root = Path(os.path.abspath(root))  # noqa: PTH100  # as above
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else None
 
 
 def leads_out(name: str) -> bool:

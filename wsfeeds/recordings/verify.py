@@ -24,10 +24,12 @@ from wsfeeds.recordings.check import MOST_LISTED, Checked, Job, check
 from wsfeeds.recordings.compare import about, differences, misplaced
 from wsfeeds.recordings.reports import GapFound, Problem, SegmentChecked, VerifyReport
 from wsfeeds.recordings.sources import check_readable, head_of, live_segments
-from wsfeeds.recordings.targets import Folder, Target, leads_out
+from wsfeeds.recordings.targets import Folder, Target, leads_out, relative
 
 _WORTH_PROCESSES = 64_000_000
 """Bytes below which starting processes takes longer than it saves."""
+
+EMPTY = "an empty segment"
 
 Progress = Callable[[int, int], None]
 """Told how many bytes of how many are checked."""
@@ -105,6 +107,8 @@ class Audit:
                     self._problem(manifest.path, cause, line=number)
                 elif leads_out(line.path):
                     self._problem(manifest.path, f"{line.path} leads out of it", line=number)
+                elif not _is_closed(root / line.path):
+                    self._problem(manifest.path, f"{line.path} is no closed segment", line=number)
                 elif line.path in folder.lines:
                     self._problem(manifest.path, f"{line.path} is listed twice", line=number)
                 else:
@@ -120,7 +124,7 @@ class Audit:
         listed = None
         closing = False
         if folder is not None and segment is not None and not is_open:
-            name = _relative(path, folder.root)
+            name = relative(path, folder.root)
             listed = folder.lines.get(name or "")
             if listed is None:
                 closing = folder.take_torn(name or "")
@@ -171,7 +175,7 @@ class Audit:
         if checked.first_recv_ts is not None:
             yield from misplaced(target.path, segment, checked)
         elif not target.job.is_open:
-            yield about(target.path, "an empty segment")
+            yield about(target.path, EMPTY)
         if target.listed is not None:
             yield from differences(target.path, target.listed, segment, checked)
         elif segment.state == "closed" and segment.feed is not None and not target.closing:
@@ -260,9 +264,9 @@ def _summary(target: Target, checked: Checked) -> SegmentChecked:
     )
 
 
-def _relative(path: Path, root: Path) -> str | None:
-    path = Path(os.path.abspath(path))  # noqa: PTH100  # symbolic links stay as they were given
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else None
+def _is_closed(path: Path) -> bool:
+    segment = parse_name(path)
+    return segment is not None and segment.state == "closed"
 
 
 def _size(path: str) -> int:

@@ -328,6 +328,23 @@ def test_a_closed_segment_that_the_manifest_misses_is_listed(writers: Any, tmp_p
     assert {line["run"] for line in manifest(tmp_path)} == {writer.recorder.run}
 
 
+@pytest.mark.parametrize("compress", ["none", "gzip", "zstd"])
+def test_a_closed_segment_without_a_line_is_set_aside_and_not_listed(
+    writers: Any, tmp_path: Path, compress: str
+) -> None:
+    writer = writers(compress=compress)
+    writer.put(NOON)
+    writer.recorder.close()
+    path = tmp_path / manifest(tmp_path)[0]["path"]
+    path.write_bytes(b"")
+    (tmp_path / "manifest.jsonl").unlink()
+    again = writers()
+    assert not (tmp_path / "manifest.jsonl").exists()
+    assert again.recorder.previous_recv_ts is None
+    assert path.with_name(path.name + ".aside").exists()
+    assert any("holds no line" in text for text in again.said)
+
+
 def test_recorders_of_many_feeds_share_one_manifest(tmp_path: Path) -> None:
     def record(feed: str) -> None:
         recorder = Recorder(tmp_path, feed, Policy(rotate_seconds=1.0), on_error=print)

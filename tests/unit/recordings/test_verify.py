@@ -13,6 +13,7 @@ import pytest
 from wsfeeds.errors import UsageError
 from wsfeeds.events import TYPES, Book, encode
 from wsfeeds.outputs.recorder_lock import FeedLock
+from wsfeeds.outputs.recorder_manifest import Manifest
 from wsfeeds.recordings import strict
 from wsfeeds.recordings.repair import repair
 from wsfeeds.recordings.reports import VerifyReport
@@ -296,3 +297,78 @@ def test_a_segment_that_cannot_be_unpacked_is_moved_aside(write):
     repair([folder], lambda _: None)
     assert verify([folder]).ok
     assert list((folder / "damaged").rglob("*.gz.*"))
+
+
+def change_manifest(root: Path, number: int, **members: Any) -> None:
+    def change(text: str) -> str:
+        return json.dumps(json.loads(text) | members, separators=(",", ":")) + "\n"
+
+    edit(root / "manifest.jsonl", number, change)
+
+
+@pytest.mark.parametrize("compress", ["none", "gzip", "zstd"])
+def test_a_repair_puts_an_empty_segment_aside(write: Write, compress: str) -> None:
+    """Whatever the manifest says of it: its digest may even be right."""
+    root = write([(NOON + n * HOUR, [trade(n)]) for n in range(3)], compress=compress)
+    path = segments(root)[1]
+    path.write_bytes(b"")
+    change_manifest(root, 2, bytes=0, sha256=hashlib.sha256().hexdigest())
+    report, _ = mend(root)
+    assert report.ok, report.damage
+    assert not path.exists()
+    assert [segment.lines for segment in report.segments] == [1, 1]
+    assert all(line.first_recv_ts for line in Manifest(root).lines())
+
+
+@pytest.mark.parametrize(
+    "path", ["../recording/{}", "./{}", "feed=cryptomus/../{}", "/{}", "feed=cryptomus//.//../{}"]
+)
+def test_a_repair_lists_each_segment_once_and_under_its_own_path(simple: Path, path: str) -> None:
+    before = Manifest(simple).lines()
+    change_manifest(simple, 2, path=path.format(before[1].path))
+    assert not verify([simple]).ok
+    report, said = mend(simple)
+    assert report.ok, report.damage
+    after = {line.path: line for line in Manifest(simple).lines()}
+    assert len(Manifest(simple).lines()) == 3
+    assert {name: line.run for name, line in after.items()} == {
+        line.path: line.run for line in before
+    }
+    assert not list(simple.glob("repairs.jsonl")), said
+
+
+def test_a_repair_takes_the_kind_from_the_name_of_the_file(simple: Path) -> None:
+    before = Manifest(simple).lines()
+    change_manifest(simple, 2, kind="frames", first_seq=None, last_seq=None)
+    report, _ = mend(simple)
+    assert report.ok, report.damage
+    assert Manifest(simple).lines() == before
+
+
+def test_a_manifest_line_about_what_is_no_closed_segment_is_damage_and_repaired(
+    simple: Path,
+) -> None:
+    line = (simple / "manifest.jsonl").read_text().splitlines()[0]
+    for number, name in enumerate(("manifest.jsonl", f"feed={FEED}/.lock"), 4):
+        with (simple / "manifest.jsonl").open("a") as file:
+            file.write(line + "\n")
+        change_manifest(simple, number, path=name)
+    assert causes(simple) == [
+        "manifest.jsonl is no closed segment",
+        f"feed={FEED}/.lock is no closed segment",
+    ]
+    report, _ = mend(simple)
+    assert report.ok
+    assert len(Manifest(simple).lines()) == 3
+
+
+def test_a_repair_sees_all_damage_however_much_there_is(
+    simple: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reports end after a thousand entries."""
+    monkeypatch.setattr("wsfeeds.recordings.verify.MOST_LISTED", 1)
+    for path in segments(simple)[1:]:
+        edit(path, 3, lambda _: "{}\n")
+    report, _ = mend(simple)
+    assert report.ok
+    assert report.files == 1
