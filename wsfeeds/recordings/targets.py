@@ -28,16 +28,6 @@ class Folder(msgspec.Struct):
 
     root: Path
     lines: dict[str, ManifestLine] = {}
-    torn: bytes = b""
-    """What a crash has left of the manifest's last line."""
-
-    def take_torn(self, name: str) -> bool:
-        """Tell whether that line was to be about a file; it can be about one only."""
-        begin = b'{"path":' + msgspec.json.encode(name)
-        if not self.torn or not (self.torn.startswith(begin) or begin.startswith(self.torn)):
-            return False
-        self.torn = b""
-        return True
 
 
 def relative(path: Path, root: Path) -> str | None:

@@ -98,8 +98,7 @@ class Audit:
         if root not in self.folders:
             folder = self.folders[root] = Folder(root)
             manifest = Manifest(root)
-            folder.torn = manifest.torn()
-            if folder.torn:
+            if manifest.torn():
                 self.torn.append(str(manifest.path))
             for number, (text, line) in enumerate(manifest.readable(), 1):
                 if line is None:
@@ -127,8 +126,7 @@ class Audit:
             name = relative(path, folder.root)
             listed = folder.lines.get(name or "")
             if listed is None:
-                closing = folder.take_torn(name or "")
-                closing = closing or FeedLock(folder.root, segment.feed or "").is_held()
+                closing = FeedLock(folder.root, segment.feed or "").is_held()
         kind = segment.kind if segment else "frames" if head_of(path)[2] else "events"
         job = Job(
             str(path),
