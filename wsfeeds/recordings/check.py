@@ -167,6 +167,9 @@ class _Events(_Check):
         start = numbers[0]
         in_order = times == sorted(times) and times[0] >= (found.last_recv_ts or 0)
         expected = start if found.last_seq is None else found.last_seq + 1
+        if start < 1 or min({event.conn for event in decoded}) < 1:
+            self._singly(block)
+            return
         if not in_order or numbers != list(range(expected, expected + len(numbers))):
             self._singly(block)
             return
@@ -187,7 +190,7 @@ class _Events(_Check):
                 self.wrong(f"no event: {_said(error)}", line=number)
                 continue
             fault = strict.faulty_decimal([event])
-            fault = fault or strict.misordered(event, line)
+            fault = fault or strict.miswritten(event, line) or strict.misnumbered(event)
             if fault:
                 self.wrong(fault, line=number)
             if self.job.feed not in {None, event.feed}:
@@ -242,7 +245,7 @@ class _Frames(_Check):
         except _UNREADABLE:
             self._singly(block)
             return
-        if len(decoded) != count:
+        if len(decoded) != count or b"\r" in block:
             self._singly(block)
             return
         for number, line in enumerate(decoded, self.found.lines + 1):
@@ -250,6 +253,8 @@ class _Frames(_Check):
 
     def _singly(self, block: bytes) -> None:
         for number, text in enumerate(block.split(b"\n")[:-1], self.found.lines + 1):
+            if text.endswith(b"\r"):
+                self.wrong("it ends in \\r\\n", line=number)
             try:
                 line = strict.frames.decode(text)
             except _UNREADABLE as error:

@@ -96,20 +96,34 @@ _encoder = msgspec.json.Encoder()
 _members = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
+def misnumbered(event: Any) -> str | None:
+    """Return what is wrong with an event's own numbers, None if nothing is."""
+    if event.seq < 1:
+        return f"seq {event.seq} is less than one"
+    # Facts may come before the first connection.
+    if event.conn < (1 if STRICT[event.__class__] in events.DATA_EVENTS else 0):
+        return f"conn {event.conn} is less than one"
+    return None
+
+
 def is_canonical(checked: Sequence[Any], block: bytes) -> bool:
     """Tell whether a block is exactly what its events are written as, keys in their order.
 
-    It costs a fraction of decoding. What is written otherwise may still be right: see `misordered`.
+    It costs a fraction of decoding. `miswritten` tells of each line what is wrong.
     """
     return _encoder.encode_lines(checked) == block
 
 
-def misordered(event: Any, line: bytes) -> str | None:
-    """Return what is wrong with the keys of an event's line, None if nothing is."""
+def miswritten(event: Any, line: bytes) -> str | None:
+    """Return what is wrong with how an event's line is written, None if nothing is."""
+    if _encoder.encode(event) == line:
+        return None
+    if line.endswith(b"\r"):
+        return "it ends in \\r\\n"
     keys = list(_members(line))
     wanted = ["type", *event.__struct_fields__]
     if keys == wanted:
-        return None
+        return "it is not compact, has a key twice, or escapes what needs no escape"
     unknown = [key for key in keys if key not in wanted]
     if unknown:
         return f"an unknown key {unknown[0]!r}"

@@ -351,7 +351,8 @@ def test_recorders_of_many_feeds_share_one_manifest(tmp_path: Path) -> None:
         recorder.open()
         for number in range(1, 21):
             event = trade()
-            event.feed, event.seq, event.recv_ts = feed, number, NOON + number * SECOND
+            event.feed, event.seq, event.conn = feed, number, 1
+            event.recv_ts = NOON + number * SECOND
             recorder.emit(event)
             recorder.flush()
         recorder.close()

@@ -172,7 +172,7 @@ def test_what_subscribe_appended_to_a_file_may_hold_several_runs(tmp_path: Path)
         for _ in range(2):
             for seq in (1, 2, 3):
                 event = trade(seq)
-                event.seq, event.recv_ts = seq, NOON + seq
+                event.seq, event.recv_ts, event.conn = seq, NOON + seq, 1
                 file.write(encode(event) + b"\n")
     assert verify([path]).ok
 
@@ -214,6 +214,7 @@ def _books(levels: Any) -> list[Any]:
     book = Book(
         feed=FEED, channel="depth", snapshot=True, synced=True, scale_index=0, bids=levels, asks=[]
     )
+    book.seq = book.conn = 1
     return strict.decoder.decode_lines(encode(book) + b"\n")
 
 

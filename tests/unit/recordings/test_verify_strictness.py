@@ -13,7 +13,7 @@ from wsfeeds.outputs.recorder_lock import FeedLock
 from wsfeeds.outputs.recorder_track import Policy
 from wsfeeds.recordings.verify import verify
 
-from .conftest import FEED, NOON, segments
+from .conftest import FEED, NOON, gap, segments, trade
 from .test_verify import edit
 
 
@@ -73,6 +73,40 @@ def test_a_key_that_nobody_documented_is_damage(simple: Path) -> None:
     assert [problem.cause for problem in found] == ["an unknown key 'mine'"]
 
 
+@pytest.mark.parametrize(
+    ("change", "cause"),
+    [
+        (lambda line: line.replace("\n", "\r\n"), "ends in \\r\\n"),
+        (lambda line: line.replace(',"price"', ', "price"'), "not compact"),
+        (lambda line: line.replace("}", " }"), "it is not compact"),
+        (lambda line: line.replace("}", ',"price":"6.50"}'), "a key twice"),
+        (lambda line: line.replace("BTC", "\\u0042TC"), "needs no escape"),
+        (lambda line: line.replace('"conn":1', '"conn":0'), "conn 0 is less than one"),
+        (lambda line: line.replace('"conn":1', '"conn":-1'), "conn -1 is less than one"),
+    ],
+)
+def test_an_event_that_is_written_otherwise_is_damage(
+    simple: Path, change: Callable[[str], str], cause: str
+) -> None:
+    path = segments(simple)[0]
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_bytes("".join([*lines[:6], change(lines[6]), *lines[7:]]).encode())
+    found = [each.cause for each in verify([simple]).damage if each.line == 7]
+    assert len(found) == 1
+    assert cause in found[0]
+
+
+def test_numbers_count_from_one_but_facts_may_precede_the_first_connection(
+    write: Callable[..., Path],
+) -> None:
+    root = write([(NOON, [gap(), trade(1)])])
+    (path,) = segments(root)
+    edit(path, 1, lambda line: line.replace('"conn":1', '"conn":0').replace('"seq":1', '"seq":0'))
+    edit(path, 2, lambda line: line.replace('"seq":2', '"seq":1'))
+    found = [each.cause for each in verify([root]).damage if each.line is not None]
+    assert found == ["seq 0 is less than one"]
+
+
 def test_a_recording_that_is_named_twice_is_checked_once(simple: Path) -> None:
     segments(simple)[0].unlink()
     once, part = verify([simple]), next(iter(simple.glob("feed=*")))
@@ -117,6 +151,7 @@ def without(key: str) -> Callable[[str], str]:
         (3, lambda line: line.replace('"in"', '"by"'), "Invalid value 'by'"),
         (3, lambda line: line.replace('"conn":1', '"conn":0'), "`int` >= 1"),
         (4, lambda line: line.replace("/w==", "@@"), "no base64"),
+        (3, lambda line: line.replace("}\n", "}\r\n"), "ends in \\r\\n"),
     ],
 )
 def test_a_line_that_has_not_the_shape_of_a_frames_line_is_damage(
