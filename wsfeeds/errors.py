@@ -127,9 +127,10 @@ class RetriesExhausted(Transient):
 
 
 class RecordingDamaged(WsfeedsError):
-    """A recording does not say what was received."""
+    """A recording does not say what was received; `rest` if all that follows in a file is lost."""
 
     exit_code = ExitCode.DAMAGED
+    rest: bool = False
 
 
 class OutputFailed(WsfeedsError):

@@ -18,15 +18,28 @@ class Damage:
     def __init__(self) -> None:
         """Have seen none."""
         self.count = 0
+        self.rests = 0
 
     def __call__(self, damage: RecordingDamaged) -> None:
         """Take one piece of damage into account."""
         self.count += 1
+        self.rests += damage.rest
         if self.count <= _MOST:
             logger.warning("left out: %s", damage.message)
 
     def summarise(self) -> None:
         """Say how much was left out, if anything was."""
         if self.count:
-            lines = "one line was" if self.count == 1 else f"{self.count} lines were"
-            logger.warning("%s left out of the recording; `wsfeeds verify` tells more", lines)
+            parts = [
+                _counted(self.count - self.rests, "one line", "lines"),
+                _counted(self.rests, "the rest of one file", "rests of files"),
+            ]
+            what = " and ".join(part for part in parts if part)
+            verb = "was" if self.count == 1 else "were"
+            logger.warning(
+                "%s %s left out of the recording; `wsfeeds verify` tells more", what, verb
+            )
+
+
+def _counted(number: int, one: str, many: str) -> str:
+    return f"{number} {many}" if number > 1 else one * number

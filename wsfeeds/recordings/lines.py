@@ -116,12 +116,14 @@ def _plain_blocks(path: Path) -> Iterator[tuple[Path, bytes]]:
     Raises:
         RecordingDamaged: The file cannot be read, or a closed one ends within a line.
     """
+    lines = 0
     try:
         path, file = open_listed(path)
         with file:
             for block in blocks(file):
                 if block.endswith(b"\n"):
                     yield path, block
+                    lines += block.count(b"\n")
                     continue
                 whole = block[: block.rfind(b"\n") + 1]
                 if whole:
@@ -129,9 +131,16 @@ def _plain_blocks(path: Path) -> Iterator[tuple[Path, bytes]]:
                 if not path.name.endswith(PART):
                     raise RecordingDamaged(f"{path}: the last line is torn")
     except OSError as error:
-        raise RecordingDamaged(f"{path}: cannot be read: {error.strerror or error}") from error
+        raise _rest(path, lines, f"cannot be read: {error.strerror or error}") from error
     except read_errors() as error:
-        raise RecordingDamaged(f"{path}: cannot be expanded: {error}") from error
+        raise _rest(path, lines, f"cannot be expanded: {error}") from error
+
+
+def _rest(path: Path, lines: int, cause: str) -> RecordingDamaged:
+    where = f", from line {lines + 1} on" if lines else ""
+    damage = RecordingDamaged(f"{path}{where}: {cause}")
+    damage.rest = True
+    return damage
 
 
 def _decoded(path: Path, decoder: msgspec.json.Decoder[_T], on_damage: OnDamage) -> Iterator[_T]:

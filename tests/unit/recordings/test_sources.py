@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import shutil
 import socket
 import tempfile
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import wsfeeds
+from wsfeeds.cli.damage import Damage
 from wsfeeds.errors import RecordingDamaged, UsageError
 from wsfeeds.outputs.recorder_files import ENDINGS, Compression, parse_name
 from wsfeeds.recordings.lines import read_exact
@@ -111,6 +113,44 @@ def test_damage_is_named_and_the_rest_is_read(simple: Path) -> None:
     assert len(told) == len(places)
     for error, place in zip(told, places, strict=True):
         assert error.message.startswith(place)
+
+
+@pytest.mark.parametrize(
+    ("rests", "said"),
+    [
+        ([False], "one line was left out"),
+        ([False, False], "2 lines were left out"),
+        ([True], "the rest of one file was left out"),
+        ([True, False, False], "2 lines and the rest of one file were left out"),
+        ([True, True], "2 rests of files were left out"),
+    ],
+)
+def test_what_was_left_out_is_summed_up(
+    rests: list[bool], said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    damage = Damage()
+    for rest in rests:
+        error = RecordingDamaged("here")
+        error.rest = rest
+        damage(error)
+    damage.summarise()
+    assert caplog.messages[-1].startswith(said)
+
+
+def test_a_segment_that_cannot_be_expanded_to_its_end_is_left_out_from_a_line_on(
+    write: Callable[..., Path],
+) -> None:
+    numbers = random.Random(1)
+    reads = [(NOON + n, [trade(n, symbol=numbers.randbytes(99).hex())]) for n in range(3000)]
+    root = write(reads, compress="gzip")
+    (path,) = segments(root)
+    path.write_bytes(path.read_bytes()[:-20_000])
+    told: list[RecordingDamaged] = []
+    read = len(list(exact_events([root], on_damage=told.append)))
+    assert 0 < read < 3000
+    (error,) = told
+    assert error.rest
+    assert error.message.startswith(f"{path}, from line {read + 1} on: cannot be expanded")
 
 
 def test_python_code_is_told_of_damage_by_an_exception(simple: Path) -> None:
