@@ -6,9 +6,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --constraint constraints.txt
-# One more than cores: a third of the time a test waits for a process or a socket.
-JOBS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) + 1 )))
+# More than cores: half of the time a test waits for a process or a socket.
+JOBS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) + 2 )))
 ARGS ?=
+PYTEST := $(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal
+# Without its caches Python compiles all of wsfeeds at each start, and every worker all tests.
+unexport PYTHONDONTWRITEBYTECODE
 
 # The first of these that runs, is recent enough and can make an environment.
 PYTHONS ?= python3.13 python3.12 python3.11 python3 python
@@ -33,14 +36,15 @@ demo: $(VENV)/.runtime ## stream a simulated market, live on a terminal, JSON li
 
 test: check ## the whole gate: the same as check
 
-test-all: test test-slow ## the gate, then the slow tests and those of the command with fresh starts
+test-all: test test-slow ## the gate, then the slow tests, more examples and fresh starts
 
 # The other tests fork a process that has imported everything (tests/forkserver.py); here each start
 # of the command is a real one.
 test-slow: export WSFEEDS_TESTS_FRESH = 1
 test-slow: $(VENV)/.dev
-	@$(BIN)/python -m pytest --numprocesses $(JOBS) -m slow $(ARGS)
-	@$(BIN)/python -m pytest --numprocesses $(JOBS) tests/e2e $(ARGS)
+	@$(PYTEST) -m slow $(ARGS)
+	@$(PYTEST) tests/properties --hypothesis-profile thorough $(ARGS)
+	@$(PYTEST) tests/e2e $(ARGS)
 
 check: format-check lint types imports docs-check tests ## format, lint, types, import layers, docs, tests
 
@@ -60,7 +64,7 @@ docs-check: $(VENV)/.dev
 	@$(BIN)/python docs/generate.py --check
 
 tests: $(VENV)/.dev
-	@$(BIN)/python -m pytest --numprocesses $(JOBS) $(ARGS)
+	@$(PYTEST) $(ARGS)
 
 fmt: $(VENV)/.dev ## format the code and mend what ruff can mend
 	@$(BIN)/ruff check --fix-only --quiet .
@@ -71,7 +75,7 @@ bench: $(VENV)/.bench ## compare speed and latency with hand-written programs (A
 
 cov: export WSFEEDS_TESTS_FRESH = 1
 cov: $(VENV)/.dev ## run the fast tests with branch coverage; the pages are in htmlcov/
-	@$(BIN)/python -m pytest --numprocesses $(JOBS) --cov --cov-report term-missing:skip-covered \
+	@$(PYTEST) --cov --cov-report term-missing:skip-covered \
 	    --cov-report html $(ARGS)
 
 docs: $(VENV)/.dev ## write the generated pages anew: docs/events.md, docs/cli.md

@@ -18,8 +18,11 @@ from tests import forkserver
 
 forkserver.install()
 
-# The gate tries the same examples every time; `--hypothesis-profile explore` looks for new ones.
-hypothesis.settings.register_profile("gate", derandomize=True, deadline=None, database=None)
+# The gate tries the same examples every time, `make test-slow` more of them;
+# `--hypothesis-profile explore` looks for new ones.
+_gate = hypothesis.settings(derandomize=True, deadline=None, database=None)
+hypothesis.settings.register_profile("gate", _gate)
+hypothesis.settings.register_profile("thorough", parent=_gate, max_examples=600)
 hypothesis.settings.register_profile("explore", max_examples=5_000, deadline=None)
 hypothesis.settings.load_profile("gate")
 

@@ -48,6 +48,7 @@ def test_python_reads_typed_events(folder: Path) -> None:
     assert "BTC_USDT 107" in run(folder, sys.executable, "-c", program)
 
 
+@pytest.mark.slow
 def test_duckdb_takes_folders_as_partitions_and_every_compression(folder: Path) -> None:
     (program,) = blocks("python", "duckdb")
     counted = run(folder, sys.executable, "-c", f"{program}\nprint(trades.fetchall())")
@@ -62,12 +63,14 @@ def test_duckdb_takes_folders_as_partitions_and_every_compression(folder: Path) 
     assert sum(int(count) for _, count in rows) == trades
 
 
+@pytest.mark.slow
 def test_polars_keeps_prices_as_text(folder: Path) -> None:
     (program,) = blocks("python", "polars")
     shown = run(folder, sys.executable, "-c", f"{program}\nprint(trades.row(0))")
     assert re.match(r"\('(BTC|ETH)_USDT', '[0-9.]+'\)", shown)
 
 
+@pytest.mark.slow
 def test_pandas_keeps_prices_as_text_from_every_compression(folder: Path) -> None:
     """Nothing is rounded: what pandas holds is what the lines say, digit for digit."""
     (program,) = blocks("python", "pandas")

@@ -42,7 +42,7 @@ def run(*arguments: str) -> str:
 def test_a_kill_at_any_moment_loses_nothing_that_was_flushed(
     compression: str, tmp_path: Path
 ) -> None:
-    assert run(str(tmp_path), f"fast {compression}", "12", compression).startswith("ok ")
+    assert run(str(tmp_path), f"fast {compression}", "6", compression).startswith("ok ")
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from wsfeeds.books import OrderBook, Top, price_key, same_top
@@ -47,7 +47,6 @@ class Naive:
 
 
 @given(STEPS)
-@settings(max_examples=300)
 def test_a_book_equals_a_naive_one(steps):
     book, naive = OrderBook(), Naive()
     for full, bids, asks in steps:

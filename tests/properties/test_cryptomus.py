@@ -75,7 +75,6 @@ KEYS = sorted(set(re.findall(r'"([a-zA-Z_]+)":', " ".join(FRAMES))))
         },
     )
 )
-@settings(max_examples=400)
 def test_any_envelope_gives_events_or_one_reason(frame):
     text = json.dumps(frame).encode()
     check(fresh().receive(text), text)
@@ -96,7 +95,6 @@ def mutated(draw: Any) -> Any:
 
 
 @given(mutated())
-@settings(max_examples=600)
 @example(b'{"id":' + b"9" * 5000 + b',"method":"pong"}')
 @example(b'{"method":"ticker_update","data":{"symbol":"A_B","timestamp":' + b"9" * 5000 + b"}}")
 @example(
@@ -120,7 +118,6 @@ def numbers(draw: Any) -> Any:
 
 
 @given(numbers(), st.booleans(), st.sampled_from(["trade", "lastprice", "ticker", "depth"]))
-@settings(max_examples=400)
 def test_digits_survive_as_numbers_and_as_strings(number, quoted, channel):
     text, value = number
     token = f'"{text}"' if quoted else text
@@ -159,7 +156,6 @@ PLAIN = re.compile(r'\[(\["[0-9]+(\.[0-9]+)?","[0-9]+(\.[0-9]+)?"\](,(?!\])|(?=\
 
 
 @given(st.lists(LEVEL, max_size=5), st.booleans())
-@settings(max_examples=400)
 def test_plain_levels_are_left_untouched_and_no_others(levels, spaced):
     text = json.dumps(levels, separators=(", ", ": ") if spaced else (",", ":"))
     try:

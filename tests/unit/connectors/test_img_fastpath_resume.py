@@ -7,7 +7,7 @@ from collections import Counter
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from wsfeeds.connectors._img_fastpath_numbers import Mark, Numbers, Passage
@@ -176,7 +176,6 @@ def rough(venue: Venue, data: st.DataObject) -> Run:
     return run
 
 
-@settings(max_examples=300, deadline=None)
 @given(venue=VENUES, data=st.data())
 def test_every_frame_comes_out_once_or_a_gap_says_so(venue: Venue, data: st.DataObject) -> None:
     run = rough(venue, data)
@@ -192,7 +191,6 @@ def test_every_frame_comes_out_once_or_a_gap_says_so(venue: Venue, data: st.Data
     assert not venue.ends or any(isinstance(each, Finished) for each in run.out)
 
 
-@settings(max_examples=200, deadline=None)
 @given(venue=VENUES, data=st.data())
 def test_what_one_connection_lost_a_resume_brings_without_a_gap(
     venue: Venue, data: st.DataObject
@@ -208,7 +206,6 @@ def test_what_one_connection_lost_a_resume_brings_without_a_gap(
     assert run.gaps() == []
 
 
-@settings(max_examples=200, deadline=None)
 @given(venue=VENUES, data=st.data())
 def test_recorded_frames_give_the_same_data_without_the_clock(
     venue: Venue, data: st.DataObject

@@ -180,7 +180,6 @@ def _filled(event: events.Event, text: str) -> events.Event:
 
 
 @given(text=st.text(max_size=60), colour=st.booleans())
-@settings(max_examples=200, deadline=None)
 def test_no_text_of_a_venue_controls_the_terminal(text: str, *, colour: bool) -> None:
     formatter = LineFormatter(100)
     for event in NULLS:
