@@ -10,6 +10,7 @@ INSTALL := $(PIP) install --quiet --constraint constraints.txt
 JOBS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) + 2 )))
 ARGS ?=
 PYTEST := $(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal
+PROPERTIES := tests/properties tests/unit/connectors tests/unit/outputs/test_views_lines.py
 # Without its caches Python compiles all of wsfeeds at each start, and every worker all tests.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -43,7 +44,7 @@ test-all: test test-slow ## the gate, then the slow tests, more examples and fre
 test-slow: export WSFEEDS_TESTS_FRESH = 1
 test-slow: $(VENV)/.dev
 	@$(PYTEST) -m slow $(ARGS)
-	@$(PYTEST) tests/properties --hypothesis-profile thorough $(ARGS)
+	@$(PYTEST) $(PROPERTIES) --hypothesis-profile thorough $(ARGS)
 	@$(PYTEST) tests/e2e $(ARGS)
 
 check: format-check lint types imports docs-check tests ## format, lint, types, import layers, docs, tests
